@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
 import pytest
-from pairs import HERE, PACKAGE
+from pairs import HERE, PACKAGE, Training, differences
 from signalled.trial import Choices, Trials
 
 SCRIPTS = HERE / "scripts"
@@ -105,3 +105,15 @@ def test_a_signal_that_the_script_handles_stays_its_own_and_one_of_an_unrecorded
     with started(tmp_path, str(script), WHICH="SIGUSR2") as child:
         output = child.communicate(timeout=120)[0]
     assert "this training is not recorded" in output and child.returncode == -signal.SIGUSR2, output
+
+
+@pytest.mark.parametrize("kill", ["soft", "hard"])
+def test_a_signal_in_a_long_validation_keeps_the_steps_before_it_at_once(launcher: Any, tmp_path: Path, kill: str) -> None:
+    training = Training(launcher, tmp_path, "long_validation")
+    whole = training.launch()
+    signalled = training.launch(KILL=kill)
+    # The state is written beside the validation, and nobody waits for the end of that.
+    assert "validated" not in signalled.output and (signalled.newest().facts["step"], signalled.newest().grade) == (4, "complete"), signalled.output
+    assert signalled.was_killed if kill == "hard" else (signalled.exit() or {}).get("reason") == "after SIGTERM"
+    resumed = training.launch(resume=signalled.newest())
+    assert resumed.output.startswith("validated 0\n") and differences(whole, resumed) == [], resumed.output

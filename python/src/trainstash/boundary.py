@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from . import signals
+from .holding import Holding
 from .policy import Policy
 from .position import AT_END, TAIL, UNSEEN
 
@@ -22,6 +23,7 @@ class Boundary:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.policy = Policy({}, 0)
+        self.holding = Holding(engine)
         #: A step was done whose round of the loop is not over.
         self.is_due = False
         #: The time at which the control file was looked at last.
@@ -36,10 +38,18 @@ class Boundary:
         """Requests a checkpoint at the next step at which all ranks meet, or at the end of the epoch."""
         self._due_later += [one for one in reasons if one not in self._due_later]
 
+    def asked(self, stepped: bool) -> None:
+        """Does what is due when the loop asks for another batch. ``stepped``: of a loader whose batches are trained on."""
+        if self.is_due and stepped:
+            self.between_steps()
+        else:
+            self.holding.leave_if_written()
+
     def between_steps(self) -> None:
         """Does what is due when the round of a step is over, and the next one is not begun."""
         engine = self._engine
         self.is_due = False
+        self.holding.let_go()
         if engine.group.several and not engine.group.may_decide(engine.steps):
             return
         reasons: List[str] = []
@@ -52,12 +62,15 @@ class Boundary:
         if decision != _NOTHING:
             self._due_later = []
             self._act(decision, reasons)
+        else:
+            self.holding.begin()
 
     def after_epoch(self, is_last: bool) -> None:
         """Does what is due when the whole body of an epoch has run. At the last epoch it is left to the loop's end, which comes at once."""
         engine = self._engine
         reasons: List[str] = []
         decision = _NOTHING
+        self.holding.end()
         if engine.checkpoints is not None and engine.rank == 0:
             decision, reasons = self._due_after_epoch()
         answers = engine.group.gather((signals.noted(), decision, reasons))

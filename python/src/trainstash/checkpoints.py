@@ -16,6 +16,7 @@ from .staging import Staged, Staging
 from .untaken import prune
 
 _RETRY_SECONDS = 1.0
+_LOOK_SECONDS = 0.1
 
 #: Puts files into a checkpoint's folder, and lists them as ``checkpoint.json`` does.
 Beside = Callable[[str], List[Dict[str, Any]]]
@@ -47,6 +48,11 @@ class Checkpoints:
         self._environment = dict(environment)
         self._staging = Staging()
         self._writer: Optional[threading.Thread] = None
+        # Set: nothing is held.
+        self._let_go = threading.Event()
+        self._let_go.set()
+        #: The copy that is held was wanted, is written, and is complete.
+        self.has_written_held = False
         self._parent = parent
         self._taken = 0
         self._failed = False
@@ -113,20 +119,7 @@ class Checkpoints:
         lacks = self._begin(facts)
         self._name_lost(lacks, staged, owner or self._owner)
 
-        def fill(folder: str) -> List[Dict[str, Any]]:
-            staged.wait()
-            name = ARRAYS_FILE if self._is_of_arrays else STATE_FILE
-            path = os.path.join(folder, name)
-            if self._is_of_arrays:
-                size = arrayfile.write(staged.state, path)
-            else:
-                size, storages = ptfile.write(staged.state, path)
-                self._read_back(lacks, path, storages)
-            if sum_of is not None:
-                lacks.facts["sum"] = sum_of(staged.state)
-            others = [*(shards.write(folder) if shards else []), *(beside(folder) if beside else [])]
-            return [{"name": name, "bytes": size}, *others]
-
+        fill = self._filler(lacks, staged, sum_of, shards, beside)
         if wait or shards is not None or not staged.is_copy:
             self._write_patiently(lacks, fill, patience)
             return
@@ -155,6 +148,57 @@ class Checkpoints:
 
         self._write_patiently(lacks, filled, patience)
 
+    def _filler(
+        self,
+        lacks: _Lacks,
+        staged: Staged,
+        sum_of: Optional[Callable[[Any], str]] = None,
+        shards: Optional[Shards] = None,
+        beside: Optional[Beside] = None,
+    ) -> Beside:
+        """Makes what writes a copy into a folder."""
+
+        def fill(folder: str) -> List[Dict[str, Any]]:
+            staged.wait()
+            name = ARRAYS_FILE if self._is_of_arrays else STATE_FILE
+            path = os.path.join(folder, name)
+            if self._is_of_arrays:
+                size = arrayfile.write(staged.state, path)
+            else:
+                size, storages = ptfile.write(staged.state, path)
+                self._read_back(lacks, path, storages)
+            if sum_of is not None:
+                lacks.facts["sum"] = sum_of(staged.state)
+            others = [*(shards.write(folder) if shards else []), *(beside(folder) if beside else [])]
+            return [{"name": name, "bytes": size}, *others]
+
+        return fill
+
+    def hold(self, staged: Staged, facts: Mapping[str, Any], is_wanted: Callable[[], bool]) -> None:
+        """Keeps a copy until it is let go, and writes it as soon as it is wanted."""
+        self.join()
+        lacks = self._begin(facts)
+        self._name_lost(lacks, staged, self._owner)
+        self._let_go.clear()
+        self.has_written_held = False
+
+        def write_when_wanted() -> None:
+            while not self._let_go.wait(_LOOK_SECONDS):
+                if is_wanted():
+                    kept = self._write(lacks, self._filler(lacks, staged))
+                    self.has_written_held = kept and lacks.facts.get("grade") == "complete"
+                    return
+
+        self._writer = threading.Thread(target=write_when_wanted, name="trainstash-holder", daemon=True)
+        self._writer.start()
+
+    def let_go(self) -> None:
+        """Gives up a copy that is held; waits for one that is being written."""
+        if not self._let_go.is_set():
+            self._let_go.set()
+            self.join()
+            self.has_written_held = False
+
     def _begin(self, facts: Mapping[str, Any]) -> _Lacks:
         self._taken += 1
         return _Lacks(
@@ -177,6 +221,7 @@ class Checkpoints:
             time.sleep(_RETRY_SECONDS)
 
     def join(self) -> None:
+        self._let_go.set()
         if self._writer is not None:
             self._writer.join()
             self._writer = None

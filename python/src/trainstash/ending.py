@@ -76,6 +76,10 @@ class Ending:
                 session.answer(request, engine.steps)
         self._end_process(outcome, f"after {reason}" if self.interrupted else engine.watch.pause or "")
 
+    def leave_held(self, signal: str) -> None:
+        """Ends the process after a signal, when the state that was held is written."""
+        self._end_process("paused", f"after {signal}")
+
     def leave_unsaved(self) -> None:
         """Pauses a training whose state has diverged: the checkpoints from before that are what a resume goes on from."""
         engine = self._engine

@@ -286,8 +286,7 @@ class Engine:
             self.surroundings.look(caller())
 
     def asked(self, loader: Batches) -> None:
-        if self.boundary.is_due and loader.stepped:
-            self.boundary.between_steps()
+        self.boundary.asked(loader.stepped)
 
     def left(self, loader: Batches) -> None:
         kind = sys.exc_info()[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 from weakref import WeakSet
 
 from . import rng
@@ -90,6 +90,24 @@ class Saver:
         finally:
             if shards is not None:
                 shards.close()
+
+    def hold(self, is_wanted: Callable[[], bool]) -> None:
+        """Copies the state of now, and writes it as soon as it is wanted."""
+        engine = self._engine
+        assert engine.checkpoints is not None
+        engine.metrics.read_late()
+        try:
+            found = Ingredients()
+            found.add(engine.lost)
+            frame = caller()
+            after_epoch, given_again = self._place(found, frame)
+            self._note_surroundings(found, frame, after_epoch)
+            live = self._live(found, after_epoch, given_again)
+            staged = engine.checkpoints.copy(live or {})
+            if staged.is_copy:
+                engine.checkpoints.hold(staged, self._facts(["signal"], found, after_epoch), is_wanted)
+        except Exception as error:
+            self._say_once(f"the state cannot be held during a validation ({error})")
 
     def _save(
         self,
