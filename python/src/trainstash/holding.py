@@ -17,7 +17,7 @@ _SHORT_SECONDS = 5.0
 
 
 class Holding:
-    """What is held; of a training of one process alone. How long the rest of an epoch takes is not known before the first one."""
+    """Holds the state of a training of one process alone. The time that the rest of an epoch takes is not known before the first."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
