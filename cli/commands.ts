@@ -6,6 +6,7 @@ import { checkpointCommands } from './commands/checkpoints.ts';
 import { completionCommands } from './commands/completion.ts';
 import { diffCommands } from './commands/diff.ts';
 import { exportCommands } from './commands/export.ts';
+import { importCommands } from './commands/import.ts';
 import { lookingCommands } from './commands/inspect.ts';
 import { keepingCommands } from './commands/keeping.ts';
 import { lspCommands } from './commands/lsp.ts';
@@ -24,6 +25,7 @@ const all: Record<string, Command> = {
   ...lookingCommands,
   ...checkpointCommands,
   ...keepingCommands,
+  ...importCommands,
   ...remoteCommands,
   ...branchCommands,
   ...diffCommands,
@@ -68,6 +70,7 @@ const ORDER = [
   'sync',
   'stash',
   'hook',
+  'import',
   'remote',
   'push',
   'fetch',

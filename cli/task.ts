@@ -9,15 +9,16 @@ import { draw } from './output.ts';
 
 const SHOWN_AFTER_MS = 500;
 
-/** Sends the request. `words` names the work in the progress line. */
+/** Sends the request. `words` names the work in the progress line, and `amount` writes how much is done. */
 export async function requestTask<P extends { task?: string | undefined }, R>(
   client: Client,
   message: Request<P, R>,
   params: P,
   words: string,
+  amount: (count: number) => string = bytes,
 ): Promise<R> {
   const task = randomId();
-  const line = new ProgressLine(words);
+  const line = new ProgressLine(words, amount);
   client.on(taskProgressed, (progress) => {
     if (progress.task === task) line.show(progress.done, progress.total);
   });
@@ -34,16 +35,18 @@ export async function requestTask<P extends { task?: string | undefined }, R>(
 
 class ProgressLine {
   readonly #words: string;
+  readonly #amount: (count: number) => string;
   readonly #startedAt = performance.now();
   #shown = false;
 
-  constructor(words: string) {
+  constructor(words: string, amount: (count: number) => string) {
     this.#words = words;
+    this.#amount = amount;
   }
 
   show(done: number, total: number): void {
     if (!process.stderr.isTTY || total === 0 || performance.now() - this.#startedAt < SHOWN_AFTER_MS) return;
-    draw(`${this.#words}  ${bar(done / total, 20)} ${bytes(done)} of ${bytes(total)}`);
+    draw(`${this.#words}  ${bar(done / total, 20)} ${this.#amount(done)} of ${this.#amount(total)}`);
     this.#shown = true;
   }
 

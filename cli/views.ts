@@ -192,6 +192,7 @@ export function runDetails(
     ...(run.backendReason ? fieldLines('chosen since', safe(run.backendReason), width) : []),
     ...(used ? fieldLines('used', used, width) : []),
     ...(run.origin ? [field('from', originText(run.origin))] : []),
+    ...(run.imported ? fieldLines('imported', safe(`from ${run.imported.tool}, ${run.imported.path}`), width) : []),
     field('id', run.id),
   ];
   if (run.parent) lines.push(field('fork of', `run ${run.parent.run} at step ${integer(run.parent.step)}`));

@@ -66,6 +66,11 @@ export class Daemon {
   readonly build: Build;
   readonly startedAt = Date.now();
   readonly backends: Backends;
+  /** Bundle of the importer's process. */
+  get importer(): string {
+    return join(this.#setup.runtime, 'importer.js');
+  }
+
   readonly inspectors: InspectorPool;
   /** Queue of runs that wait for the device. */
   readonly device: DeviceQueue;

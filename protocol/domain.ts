@@ -187,6 +187,8 @@ export interface Run {
   pinned?: true;
   /** Remote that it came from; absent: it began here. */
   origin?: RunOrigin;
+  /** Tool that has recorded the run, and the place that it was imported from; absent: it was trained here. */
+  imported?: { tool: string; path: string };
   /** Automatic rollbacks, the oldest first. */
   rollbacks?: Rollback[];
   /** Number of them since a person has started or resumed the run. */

@@ -216,6 +216,8 @@ export const launchSchema = v.object({
    */
   variables: v.optional(v.nullable(v.array(v.string())), null),
   createdAt: v.number(),
+  /** True for a session that an import has written: without a record of it, nobody has taken it. */
+  imported: v.optional(v.boolean(), false),
 });
 export type Launch = v.InferOutput<typeof launchSchema>;
 

@@ -16,6 +16,7 @@ const FOLDERS: readonly string[] = [
   'formats',
   'session',
   'inspector',
+  'importer',
   'trainer',
   'runner',
   'webview-ui',

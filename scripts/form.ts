@@ -13,7 +13,7 @@ const SOURCES = '**/*.{ts,tsx,mts,mjs,js,css,py}';
 const NOT_OURS = /^(\.|node_modules$|dist$|out$|native$)/;
 /** Folders whose code acts on errors. Tests may look at sentences: they are what a person reads. */
 const PRODUCT =
-  /^(base|cli|client|daemon|extension|formats|inspector|protocol|runner|session|trainer|webview-ui|python\/src)\//;
+  /^(base|cli|client|daemon|extension|formats|importer|inspector|protocol|runner|session|trainer|webview-ui|python\/src)\//;
 
 /** A text that somebody reads, asked about its words: `error.message.includes('…')`, `/…/.test(run.reason)`, `=== '…'`. */
 const MATCHES_TEXT = [

@@ -50,6 +50,7 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
   inspector: { imports: [...SHARED, 'formats'], because: PROCESS },
   trainer: { imports: [...SHARED, 'formats', 'session'], because: PROCESS },
   runner: { imports: [...SHARED, 'formats', 'session', 'inspector'], because: PROCESS },
+  importer: { imports: [...SHARED, 'formats', 'session'], because: PROCESS },
   client: { imports: SHARED, because: 'client dials the daemon and knows nothing of its inside' },
   cli: { imports: [...SHARED, 'client'], because: CLIENTS },
   'webview-ui': {
@@ -150,6 +151,10 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
       'daemon/runs',
     ],
     because: 'exports read runs and tensors; handlers stand above',
+  },
+  'daemon/imports': {
+    imports: [...SHARED, 'session', 'daemon/store', 'daemon/tensors', 'daemon/code', 'daemon/runs'],
+    because: 'imported runs become ordinary ones; handlers stand above',
   },
   'daemon/models': {
     imports: [...SHARED, 'daemon/store', 'daemon/tensors', 'daemon/runs', 'daemon/export'],

@@ -8,6 +8,7 @@ import { checkpointHandlers } from './checkpoint.ts';
 import { contentHandlers } from './content.ts';
 import { daemonHandlers } from './daemon.ts';
 import { Access, registerIn } from './handling.ts';
+import { importHandlers } from './import.ts';
 import { keepHandlers } from './keep.ts';
 import { listingHandlers } from './listing.ts';
 import { projectHandlers } from './project.ts';
@@ -28,6 +29,7 @@ const GROUPS = [
   storeHandlers,
   keepHandlers,
   queueHandlers,
+  importHandlers,
   remoteHandlers,
 ];
 

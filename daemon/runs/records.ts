@@ -108,6 +108,7 @@ export function newLaunch(
     stated: statedBy(job),
     variables: null,
     createdAt: Date.now(),
+    imported: false,
     ...overrides,
   };
 }

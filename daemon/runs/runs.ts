@@ -368,6 +368,12 @@ export class Runs {
     if (this.queued.size > 0) void this.#device.changed();
   }
 
+  /** Takes over a session that has ended already, and waits until all of it is in the store. */
+  async adoptEnded(run: Run, session: Session, launch: Launch): Promise<void> {
+    this.#launcher.adopt(run, session, launch);
+    await this.#launcher.find(run.id)?.follower.finished;
+  }
+
   // ---- ending ----
 
   dispose(): void {

@@ -45,6 +45,7 @@ export function makeLaunch(overrides: Partial<Launch> = {}): Launch {
     stated: [],
     identity: { branch: null, commit: null, dirty: false, code: null, codeLeftOut: [] },
     createdAt: Date.now(),
+    imported: false,
     ...overrides,
   };
 }

@@ -35,6 +35,11 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
     }
     if (launch.run && runs.queued.has(launch.run) && discardUnstarted(directory)) continue;
     const stored = await store.session(id);
+    if (launch.imported && !stored) {
+      // The daemon died before the import was stored: the next one does it again.
+      rmSync(directory.path, { recursive: true, force: true });
+      continue;
+    }
     if (stored && stored.endedAt !== null && !hasCheckpoints(directory) && !(await isUnsettled(context, launch))) {
       prunePrinted(directory);
       continue;

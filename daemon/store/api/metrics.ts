@@ -1,10 +1,21 @@
 /** Reads curves along a run's lineage. */
 import type { MetricSeries, MetricSummary } from '../../../protocol/domain.ts';
 import { toWireNumber } from '../../../protocol/numbers.ts';
+import type { Catalog } from '../catalog/catalog.ts';
 import { lineageOf } from '../catalog/lineage.ts';
+import type { Metrics } from '../catalog/metrics.ts';
 import { compareOverlap } from '../catalog/overlap.ts';
 import { summarize } from '../catalog/points.ts';
 import type { Parts } from './parts.ts';
+
+/** Summarizes the metrics along a run's lineage. */
+export function summariesOf(catalog: Catalog, metrics: Metrics, run: string): Record<string, MetricSummary> {
+  const segments = lineageOf(catalog, run);
+  const entries = metrics
+    .lineageNames(segments)
+    .map((name) => [name, summarize(metrics.lineage(segments, name))] as const);
+  return Object.fromEntries(entries.filter((entry): entry is [string, MetricSummary] => entry[1] !== null));
+}
 
 export function metricsApi(parts: Parts) {
   return {
@@ -30,13 +41,7 @@ export function metricsApi(parts: Parts) {
         };
       });
     },
-    summarizeMetrics(run: string): Record<string, MetricSummary> {
-      const segments = lineageOf(parts.catalog, run);
-      const entries = parts.metrics
-        .lineageNames(segments)
-        .map((name) => [name, summarize(parts.metrics.lineage(segments, name))] as const);
-      return Object.fromEntries(entries.filter((entry): entry is [string, MetricSummary] => entry[1] !== null));
-    },
+    summarizeMetrics: (run: string): Record<string, MetricSummary> => summariesOf(parts.catalog, parts.metrics, run),
     compareOverlap: (session: string) => compareOverlap(parts.catalog, parts.metrics, session),
   };
 }

@@ -6,6 +6,7 @@ import { SESSION_FILES } from '../../../protocol/session.ts';
 import type { EventSource, RunFilter } from '../catalog/catalog.ts';
 import { takeEvents } from '../catalog/events.ts';
 import { withReserve } from '../maintenance/sweep.ts';
+import { summariesOf } from './metrics.ts';
 import { MIN_PREFIX, type Parts } from './parts.ts';
 
 export function runsApi(parts: Parts) {
@@ -62,10 +63,37 @@ export function runsApi(parts: Parts) {
         inside(parts.path, `sessions/${session}/${SESSION_FILES[source]}`),
       ),
 
+    /**
+     * Stores runs whose only session has ended already, with all events of that session: all of them or none, in one transaction.
+     * Returns the records, with the summaries of their metrics.
+     */
+    putEnded: (ended: readonly { run: Run; session: Session }[]): Run[] => putEnded(parts, ended),
     /** Lists drafts that ended before `time`: nobody will look for them. */
     draftsEndedBefore: (time: number) => parts.catalog.draftsEndedBefore(time).map(({ id }) => id),
     purgeRun: (id: string) => parts.purgeRun(id),
   };
+}
+
+function putEnded({ catalog, metrics, path }: Parts, ended: readonly { run: Run; session: Session }[]): Run[] {
+  try {
+    return catalog.database.transaction(() =>
+      ended.map(({ run: given, session }) => {
+        const number = given.number || catalog.nextRunNumber();
+        const run = { ...given, number, name: given.name || `${given.job} #${number}` };
+        catalog.putRun(run);
+        catalog.putSession(session);
+        const file = inside(path, `sessions/${session.id}/${SESSION_FILES.events}`);
+        while (takeEvents(catalog, metrics, session.id, 'events', file, true).more);
+        const whole = { ...run, metrics: summariesOf(catalog, metrics, run.id) };
+        catalog.putRun(whole);
+        return whole;
+      }),
+    );
+  } catch (error) {
+    // Ids of series that were made meanwhile are gone with the transaction.
+    metrics.forgetIds();
+    throw error;
+  }
 }
 
 function findRun(parts: Parts, query: string): Run {

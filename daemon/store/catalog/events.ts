@@ -46,6 +46,8 @@ export function takeEvents(
   session: string,
   source: EventSource,
   path: string,
+  /** True inside of the caller's own transaction. */
+  isInside = false,
 ): TakenEvents {
   const taken: TakenEvents = {
     started: null,
@@ -85,14 +87,16 @@ export function takeEvents(
   taken.more = piece.more && consumed > 0;
   if (consumed === 0) return taken;
   try {
-    catalog.database.transaction(() => {
+    const store = () => {
       for (const [name, column] of collected) {
         const points = column.points();
         metrics.append(session, name, points);
         taken.metrics[name] = { summary: summarize(points)!, toldAt: points.steps.at(-1)! };
       }
       catalog.setEventsPosition(session, source, position.offset + consumed, seq);
-    });
+    };
+    if (isInside) store();
+    else catalog.database.transaction(store);
   } catch (error) {
     metrics.forgetIds();
     throw error;

@@ -130,6 +130,7 @@ const runRecord = recordOf<Run>({
     v.optional(v.object({ remote: text, machine: text, number: count, sentAt: v.number(), wasLive: v.boolean() })),
     undefined,
   ],
+  imported: [v.optional(v.object({ tool: text, path: text })), undefined],
   rollbacks: [v.optional(v.array(rollback)), undefined],
   rolledBack: [v.optional(count), undefined],
   gpu: [v.optional(gpuDemandSchema), undefined],

@@ -1,0 +1,210 @@
+/** Imports of histories that the real packages of other tools have written: first what goes wrong. */
+import { execFileSync } from 'node:child_process';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Client } from '../../client/connect.ts';
+import type { Run } from '../../protocol/domain.ts';
+import { type ImportPlan, type ImportReport, importPlan, importRun } from '../../protocol/messages/import.ts';
+import { storeQuota } from '../../protocol/messages/keep.ts';
+import { metricsQuery } from '../../protocol/messages/metrics.ts';
+import { runList, runRemove } from '../../protocol/messages/run.ts';
+import { type Fixture, makeFixture, openProject, show } from '../support/daemon.ts';
+import { temporaryFolder, until } from '../support/folder.ts';
+
+const HISTORIES = join(import.meta.dirname, '../fixtures/histories.tar.gz');
+
+function histories(): string {
+  const folder = temporaryFolder();
+  execFileSync('tar', ['-xzf', HISTORIES, '-C', folder]);
+  return folder;
+}
+
+const plan = (client: Client, { root }: Fixture, ...paths: string[]): Promise<ImportPlan> =>
+  client.request(importPlan, { root, paths });
+const take = (client: Client, { root }: Fixture, paths: string[], more: object = {}): Promise<ImportReport> =>
+  client.request(importRun, { root, paths, ...more });
+const runs = async (client: Client, { root }: Fixture): Promise<Run[]> =>
+  (await client.request(runList, { root })).runs;
+
+/** Lists all files with what a change of them would change. */
+function stateOf(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => {
+      const path = join(entry.parentPath, entry.name);
+      const { size, mtimeMs, mode } = statSync(path);
+      return `${path} ${size} ${mtimeMs} ${mode}`;
+    })
+    .sort();
+}
+
+describe('an import', () => {
+  test('of what is no history, is half written or hostile says so, and takes the rest', async () => {
+    const folder = temporaryFolder();
+    const version = join(folder, 'lightning_logs/version_0');
+    mkdirSync(join(version, 'checkpoints'), { recursive: true });
+    writeFileSync(join(version, 'hparams.yaml'), 'lr: !!python/object:os.system [rm]\n__proto__: 1\nn: &a [*a]\n');
+    writeFileSync(join(version, 'metrics.csv'), 'epoch,step,loss\n0,0,1\n0,x,2\n0,1,nan\n0,-5,3\n0,2,"4"\n0,3');
+    writeFileSync(join(version, 'checkpoints/epoch=0-step=2.ckpt'), Buffer.from('PK\x03\x04 cut off'));
+    mkdirSync(join(folder, 'wandb/run-1'), { recursive: true });
+    writeFileSync(
+      join(folder, 'wandb/run-1/run-1.wandb'),
+      Buffer.from(':W&B\0\0\0\xff\xff\xff\xff\xff\xff\xff garbage'),
+    );
+    writeFileSync(join(folder, 'broken.db'), 'SQLite format 3\0 and no more');
+    writeFileSync(join(folder, 'events.out.tfevents.1'), Buffer.alloc(64, 255));
+    mkdirSync(join(folder, '.aim'));
+    symlinkSync('/etc', join(folder, 'link'));
+    const fixture = makeFixture();
+    const client = await openProject(fixture);
+    const report = await take(client, fixture, [folder, join(folder, 'nowhere')]);
+    const said = report.problems.map(({ path, problem }) => `${path.slice(folder.length)}: ${problem}`);
+    expect(said).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/step=2\.ckpt: it is half written/),
+        expect.stringMatching(/broken\.db: it cannot be read as a database/),
+        expect.stringMatching(/\.aim: Aim keeps its runs in RocksDB/),
+        expect.stringMatching(/nowhere: there is no such file/),
+        expect.stringMatching(/version_0: 2 values could not be read/),
+      ]),
+    );
+    const lightning = (await runs(client, fixture)).find(({ imported }) => imported?.tool === 'Lightning')!;
+    expect(lightning.metrics.loss).toMatchObject({ last: 4, count: 3, notFinite: 1 });
+  });
+
+  test('whose checkpoints do not fit below the quota takes nothing, and none asks for them without their metrics', async () => {
+    const folder = histories();
+    const fixture = makeFixture();
+    const client = await openProject(fixture);
+    await client.request(storeQuota, { root: fixture.root, bytes: 100_000 });
+    await expect(take(client, fixture, [folder])).rejects.toMatchObject({ code: 'storeFull' });
+    expect(await runs(client, fixture)).toEqual([]);
+    const report = await take(client, fixture, [join(folder, 'output')], { metricsOnly: true });
+    expect(report.counts).toMatchObject({ added: 1, checkpoints: 0 });
+    const [run] = await runs(client, fixture);
+    expect(run!.notices[0]).toMatchObject({ code: 'notKept', text: expect.stringContaining('(steps 2, 4)') });
+    expect((await fixture.cli('import', join(folder, 'lightning_logs'))).stderr).toContain(
+      '--metrics-only without them',
+    );
+  });
+
+  test('that is cancelled keeps what it has taken, and the next one takes the rest', async () => {
+    const folder = temporaryFolder();
+    for (let i = 0; i < 300; i++) {
+      const version = join(folder, `lightning_logs/version_${i}`);
+      mkdirSync(join(version, 'checkpoints'), { recursive: true });
+      writeFileSync(
+        join(version, 'metrics.csv'),
+        `epoch,step,loss\n${Array.from({ length: 300 }, (_, s) => `0,${s},${s}`).join('\n')}\n`,
+      );
+    }
+    const fixture = makeFixture();
+    const client = await openProject(fixture);
+    const cancel = new AbortController();
+    const importing = client
+      .request(importRun, { root: fixture.root, paths: [folder], task: 'import' }, cancel.signal)
+      .catch((error: { code: string }) => error.code);
+    await until('some runs are there', async () => (await runs(client, fixture)).length > 0);
+    cancel.abort();
+    await importing;
+    const report = await take(client, fixture, [folder]);
+    expect(report.counts.added + report.counts.updated).toBeLessThan(300);
+    const { counts } = await plan(client, fixture, folder);
+    expect(counts).toMatchObject({ new: 0, grown: 0, same: 300 });
+    expect(existsSync(join(fixture.store, 'importing')) && readdirSync(join(fixture.store, 'importing'))).toEqual([]);
+  });
+});
+
+test('histories of all tools become runs, once, and the originals stay as they are', async () => {
+  const folder = histories();
+  const before = stateOf(folder);
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const seen = await plan(client, fixture, folder);
+  expect(seen.counts).toEqual({ new: 8, grown: 0, same: 0, trashed: 0 });
+  expect(seen.checkpoints).toBe(4);
+  const report = await take(client, fixture, [folder]);
+  expect(report).toMatchObject({ counts: { added: 8, updated: 0, leftOut: 0 }, problems: [] });
+  const all = new Map(
+    (await runs(client, fixture)).map((run) => [run.imported!.tool + run.imported!.path.slice(folder.length), run]),
+  );
+  const of = (tool: string) => [...all].find(([key]) => key.startsWith(tool))![1];
+  expect(of('W&B')).toMatchObject({
+    status: 'completed',
+    branch: 'main',
+    params: { lr: 0.1, net: { width: 3 } },
+    metrics: { loss: { last: 0.02, count: 50 }, 'nested.a': { last: 49 }, bad: { notFinite: 1 } },
+    note: expect.stringContaining('blue'),
+  });
+  expect(of('MLflow/mlflow.db')).toMatchObject({
+    job: 'trees',
+    params: { depth: 4 },
+    metrics: { inf: { last: 'Infinity' }, nan: { last: 'NaN' }, rmse: { count: 20 } },
+  });
+  expect(of('MLflow/mlruns')).toMatchObject({
+    job: 'forest',
+    params: { depth: 3, kind: 'x' },
+    metrics: { 'a/b': { notFinite: 1 }, inf: { notFinite: 1 } },
+  });
+  expect(of('TensorBoard')).toMatchObject({ metrics: { loss: { count: 30 } }, step: 29 });
+  expect(of('DVCLive')).toMatchObject({
+    params: { lr: 0.2 },
+    metrics: { 'train/loss': { count: 10 }, acc: { last: 9 } },
+  });
+  expect(of('Trackio')).toMatchObject({ job: 'tr', params: { lr: 3 }, metrics: { loss: { count: 5 } } });
+  expect(of('Lightning')).toMatchObject({
+    params: { lr: 0.1, width: 2 },
+    metrics: { train_loss: { count: 4 } },
+    checkpoints: 2,
+  });
+  expect(of('Hugging Face')).toMatchObject({ metrics: { loss: { count: 4 } }, params: { max_steps: 4 } });
+  const { checkpoints } = await show(client, fixture, of('Hugging Face').id);
+  expect(checkpoints.map(({ step, grade, reasons }) => [step, grade, reasons])).toEqual([
+    [2, 'partial', ['imported']],
+    [4, 'partial', ['imported']],
+  ]);
+  const back = join(fixture.folder, 'back');
+  expect((await fixture.cli('restore', checkpoints[1]!.id, back)).code).toBe(0);
+  const restored = readdirSync(back, { recursive: true })
+    .map(String)
+    .find((name) => name.endsWith('model.safetensors'))!;
+  expect(readFileSync(join(back, restored))).toEqual(
+    readFileSync(join(folder, 'output/checkpoint-4/model.safetensors')),
+  );
+  expect(await take(client, fixture, [folder])).toMatchObject({ counts: { added: 0, updated: 0 } });
+  expect(stateOf(folder)).toEqual(before);
+  // Loose points of a curve stand in the order of their steps.
+  const { series } = await client.request(metricsQuery, { root: fixture.root, run: of('W&B').id, names: ['loss'] });
+  expect(series[0]!.steps).toEqual(Array.from({ length: 50 }, (_, i) => i));
+});
+
+test('a history that has grown is brought up to date, and one whose run is in the trash stays there', async () => {
+  const folder = histories();
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const version = join(folder, 'lightning_logs/version_0');
+  await take(client, fixture, [version], { job: 'train' });
+  appendFileSync(join(version, 'metrics.csv'), '2,9,0.001\n');
+  cpSync(join(version, 'checkpoints/epoch=1-step=8.ckpt'), join(version, 'checkpoints/epoch=2-step=12.ckpt'));
+  expect((await plan(client, fixture, version)).counts).toMatchObject({ grown: 1 });
+  expect((await take(client, fixture, [version])).counts).toMatchObject({ added: 0, updated: 1, checkpoints: 1 });
+  const [run, ...others] = await runs(client, fixture);
+  expect(others).toEqual([]);
+  expect(run).toMatchObject({ job: 'train', checkpoints: 3, metrics: { train_loss: { count: 5, last: 0.001 } } });
+  await client.request(runRemove, { root: fixture.root, target: [run!.id] });
+  rmSync(join(version, 'checkpoints/epoch=0-step=4.ckpt'));
+  expect((await plan(client, fixture, version)).counts).toMatchObject({ trashed: 1 });
+  expect((await take(client, fixture, [version])).counts).toMatchObject({ added: 0, updated: 0 });
+});
