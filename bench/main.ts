@@ -1,4 +1,4 @@
-/** `npm run bench -- [GROUP…] [--json]`: one line a number; all of them together are written to docs/benchmarks.md; groups: store, trainer, backends, storage, metrics, daemon, runner, branches, python, diff, watching, editor. */
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; all of them together are written to docs/benchmarks.md; groups: store, trainer, backends, storage, metrics, daemon, runner, branches, python, diff, watching, language, editor. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -7,6 +7,7 @@ import { branchBenchmarks } from './branches.ts';
 import { daemonBenchmarks } from './daemon.ts';
 import { diffBenchmarks } from './diff.ts';
 import { editorBenchmarks } from './editor.ts';
+import { languageBenchmarks } from './language.ts';
 import { print, type Result } from './measure.ts';
 import { metricsBenchmarks } from './metrics.ts';
 import { installPeers } from './peers.ts';
@@ -30,6 +31,7 @@ const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>
   python: pythonBenchmarks,
   diff: diffBenchmarks,
   watching: watchingBenchmarks,
+  language: languageBenchmarks,
   editor: editorBenchmarks,
 };
 

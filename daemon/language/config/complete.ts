@@ -2,7 +2,7 @@
 import { getLocation, type Location } from 'jsonc-parser';
 import type { CompletionItem, Range } from 'vscode-languageserver-protocol';
 import type { Run } from '../../../protocol/domain.ts';
-import { checkConfig } from '../../runs/config-checks.ts';
+import type { CheckedConfig } from '../../runs/config-checks.ts';
 import { PLACEHOLDERS } from '../../runs/launch/command.ts';
 import { type OpenDocument, rangeOf } from '../document.ts';
 import { filesBeside } from './commands.ts';
@@ -26,6 +26,7 @@ const PLACEHOLDER_WORDS: Readonly<Record<string, string>> = {
 export function completeConfig(
   { text }: OpenDocument,
   offset: number,
+  checked: CheckedConfig,
   root: string | null,
   runs: readonly Run[],
 ): CompletionItem[] {
@@ -38,7 +39,7 @@ export function completeConfig(
   if (inText) {
     const inside = insideText(source, node.offset, node.length, offset);
     const range = rangeOf(text, inside.wordFrom, inside.wordLength);
-    const found = commandKind(path) ? inCommand(source, inside, path, root, range) : null;
+    const found = commandKind(path) ? inCommand(checked, inside, path, root, range) : null;
     if (found) return found;
     if (path[0] === 'jobs' && path[2] === 'module') return files(root, inside.before, /\.[cm]?[jt]s$/, range);
     const key = path.findLast((part) => typeof part === 'string');
@@ -77,7 +78,7 @@ function commandKind(path: Location['path']): keyof typeof PLACEHOLDERS | null {
 }
 
 function inCommand(
-  source: string,
+  checked: CheckedConfig,
   inside: Inside,
   path: Location['path'],
   root: string | null,
@@ -87,7 +88,7 @@ function inCommand(
   if (opened >= 0 && !inside.before.slice(opened).includes('}')) {
     const from = range.start.character + opened;
     const typed = { start: { ...range.start, character: from }, end: range.end };
-    const params = Object.keys(checkConfig(source).jobs.get(String(path[1]))?.params ?? {});
+    const params = Object.keys(checked.jobs.get(String(path[1]))?.params ?? {});
     const names = [
       ...PLACEHOLDERS[commandKind(path)!].map((name) => [name, PLACEHOLDER_WORDS[name]!] as const),
       ...params.map((name) => [`params.${name}`, 'a param of this job'] as const),

@@ -6,7 +6,7 @@ import type { Range } from 'vscode-languageserver-protocol';
 import { CONFIG_FILES } from '../../../protocol/config-file.ts';
 import type { Run } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
-import { checkConfig } from '../../runs/config-checks.ts';
+import { type CheckedConfig, checkConfig } from '../../runs/config-checks.ts';
 import type { Finding } from '../codes.ts';
 import { type OpenDocument, rangeOf } from '../document.ts';
 import type { FactsOf } from '../facts.ts';
@@ -31,7 +31,7 @@ export function configLanguage(factsOf: FactsOf, syntax: boolean): Language {
   };
   return {
     async diagnose(document) {
-      const checked = checkConfig(document.text.getText());
+      const checked = checkedOf(document);
       const problems = checked.problems.filter(
         ({ code }) => syntax || (code !== 'configSyntax' && code !== 'configTwice'),
       );
@@ -53,7 +53,7 @@ export function configLanguage(factsOf: FactsOf, syntax: boolean): Language {
     },
 
     async complete(document, offset) {
-      return completeConfig(document, offset, rootOf(document), await runsOf(document));
+      return completeConfig(document, offset, checkedOf(document), rootOf(document), await runsOf(document));
     },
 
     async hover({ text }, offset) {
@@ -70,7 +70,7 @@ export function configLanguage(factsOf: FactsOf, syntax: boolean): Language {
     async define(document, offset) {
       const root = rootOf(document);
       if (root === null) return [];
-      const checked = checkConfig(document.text.getText());
+      const checked = checkedOf(document);
       const { path, isAtPropertyKey } = getLocation(document.text.getText(), offset);
       const job = path[0] === 'jobs' ? String(path[1]) : null;
       const module = job === null ? undefined : checked.jobs.get(job)?.module;
@@ -92,7 +92,7 @@ export function configLanguage(factsOf: FactsOf, syntax: boolean): Language {
     rename(document, offset, name) {
       const key = jobKey(document, offset);
       if (!key) return [];
-      const taken = checkConfig(document.text.getText()).jobs.has(name) && name !== key.name;
+      const taken = checkedOf(document).jobs.has(name) && name !== key.name;
       if (name.trim() === '' || taken)
         throw new TrainstashError(
           'paramInvalid',
@@ -102,6 +102,17 @@ export function configLanguage(factsOf: FactsOf, syntax: boolean): Language {
       return [{ range: key.range, newText: JSON.stringify(name).slice(1, -1) }];
     },
   };
+}
+
+const checkedDocuments = new WeakMap<OpenDocument, CheckedConfig>();
+
+/** Checks a document once for each of its texts: an editor asks several things about one. */
+function checkedOf(document: OpenDocument): CheckedConfig {
+  const known = checkedDocuments.get(document);
+  if (known) return known;
+  const checked = checkConfig(document.text.getText());
+  checkedDocuments.set(document, checked);
+  return checked;
 }
 
 /** Finds the name of a job at a place, between its quotes. */
