@@ -22,12 +22,13 @@ export interface JobProblem {
 
 /** Finds what will go wrong once a job is started. `root`: null for a file that has no folder; `runs` are those of the project. */
 export function jobProblems(checked: CheckedConfig, root: string | null, runs: readonly Run[]): JobProblem[] {
+  const seen: Seen = new Map();
   const commands = commandsIn(checked).filter(({ words }) => words.length > 0);
   return [
     ...commands.flatMap((command) => [
       ...placeholders(checked, command),
       ...shell(command),
-      ...(root ? script(root, command) : []),
+      ...(root ? script(root, command, seen) : []),
     ]),
     ...commands.filter(({ kind }) => kind === 'resume').flatMap(withoutCheckpoint),
     ...(root ? modules(checked, root) : []),
@@ -78,14 +79,24 @@ function shell({ words }: CommandText): JobProblem[] {
   return [{ code: 'configShell', offset: word.offset, length: word.length, text }];
 }
 
-function script(root: string, command: CommandText): JobProblem[] {
+/** Folders that have been listed for this text: many jobs may miss a file in the same one. */
+type Seen = Map<string, string[]>;
+
+function filesOnce(seen: Seen, base: string, typed: string): string[] {
+  const folder = join(base, typed, '..');
+  const known = seen.get(folder) ?? filesBeside(base, typed, /\.\w+$/).filter((one) => !one.endsWith('/'));
+  seen.set(folder, known);
+  return known;
+}
+
+function script(root: string, command: CommandText, seen: Seen): JobProblem[] {
   const found = scriptOf(root, command);
   if (!found || found.file !== null) return [];
   const { word, kind } = found;
   const where = command.cwd === '' ? 'the project' : `"${command.cwd}"`;
   const base = join(root, command.cwd);
   if (command.cwd !== '' && !existsSync(base)) return [];
-  const others = kind === 'file' ? filesBeside(base, word.text, /\.\w+$/).filter((one) => !one.endsWith('/')) : [];
+  const others = kind === 'file' ? filesOnce(seen, base, word.text) : [];
   const near = nearest(word.text, others);
   return [
     {
