@@ -14,12 +14,14 @@ import { connectStream } from '../client/connect.ts';
 
 export interface LanguageSetup {
   log: vscode.LogOutputChannel;
+  /** Shows last values beside what a script reports. */
+  hints: boolean;
   /** Called when the client has lost its server. It is then of no more use. */
   lost(): void;
 }
 
 /** Starts a client on a connection of its own to the running daemon; it never starts one. Rejects if none answers. */
-export async function startLanguageClient({ log, lost }: LanguageSetup): Promise<LanguageClient> {
+export async function startLanguageClient({ log, hints, lost }: LanguageSetup): Promise<LanguageClient> {
   const socket = await connectStream({ name: 'editor, language', build: BUILD, dist: null });
   const options: LanguageClientOptions = {
     documentSelector: [
@@ -28,7 +30,7 @@ export async function startLanguageClient({ log, lost }: LanguageSetup): Promise
       { scheme: 'file', language: 'python' },
     ],
     // VS Code marks mistakes of JSON itself.
-    initializationOptions: { editorChecksJson: true },
+    initializationOptions: { editorChecksJson: true, commands: true, hints },
     outputChannel: log,
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     initializationFailedHandler: () => false,

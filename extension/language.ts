@@ -48,6 +48,7 @@ export class LanguageFeatures {
     const { startLanguageClient } = await import('./language-client.ts');
     return startLanguageClient({
       log: this.#app.log,
+      hints: vscode.workspace.getConfiguration('trainstash').get('inlayHints', false),
       lost: () => {
         this.#client = null;
       },

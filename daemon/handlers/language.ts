@@ -1,11 +1,17 @@
 /** Gives the language server the facts of projects. */
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { Run } from '../../protocol/domain.ts';
+import type { JobSummary } from '../../protocol/messages/project.ts';
+import { findProject, readHead } from '../code/project.ts';
 import type { Daemon } from '../daemon.ts';
 import type { FactsOf } from '../language/facts.ts';
 import type { LanguagePeer, LanguageService } from '../language/peer.ts';
 import { PythonReader } from '../language/python-scripts/reader.ts';
 import { LanguageServer } from '../language/server.ts';
+import { jobsOf } from '../runs/jobs.ts';
+import { withLive } from './listing.ts';
 
 /** Number of runs that editors look through. */
 const RUNS = 500;
@@ -24,23 +30,51 @@ export function languageServers(
 }
 
 function factsOf(daemon: Daemon): FactsOf {
-  const known = new Map<string, { at: number; runs: ReturnType<NonNullable<Awaited<ReturnType<FactsOf>>>['runs']> }>();
+  const known = new Map<string, { at: number; runs: Promise<Run[]> }>();
   return async (folder) => {
-    // A folder that is no project, or whose store was made elsewhere, has nothing to show.
+    // A document that is merely shown makes no store. A folder that is no project, or whose store was made elsewhere, has nothing to show.
+    const place = await findProject(folder).catch(() => null);
+    if (!place || !existsSync(join(place.store, 'objects.db'))) return null;
     const opened = await daemon.project(folder).catch(() => null);
     if (!opened) return null;
     const root = await daemon.rootOf(folder);
+    const runs = () => {
+      const before = known.get(root);
+      if (before && Date.now() - before.at < FRESH_MS) return before.runs;
+      const found = opened.store
+        .runs({ branch: undefined, drafts: true, trashed: false, before: null, limit: RUNS })
+        .then((page) => withLive(page.runs, opened.runs.liveRuns()));
+      known.set(root, { at: Date.now(), runs: found });
+      return found;
+    };
     return {
       root,
-      runs: () => {
-        const before = known.get(root);
-        if (before && Date.now() - before.at < FRESH_MS) return before.runs;
-        const runs = opened.store
-          .runs({ branch: undefined, drafts: true, trashed: false, before: null, limit: RUNS })
-          .then((page) => page.runs);
-        known.set(root, { at: Date.now(), runs });
-        return runs;
+      runs,
+      runsOf: async (path) => {
+        const inside = relative(root, path).split(sep).join('/');
+        const jobs = jobsIn(root);
+        const { branch } = await readHead(root).catch(() => ({ branch: null }));
+        const own = (await runs()).filter((run) => run.branch === branch && isOf(run, inside, jobs));
+        const [newest] = own;
+        const job = newest?.command === null ? (jobs.find(({ name }) => name === newest.job) ?? null) : null;
+        return newest ? { root, runs: own, job } : null;
       },
     };
   };
+}
+
+/** Tells whether a run was started from a script, by its path in the project. */
+function isOf({ command, job }: Run, script: string, jobs: readonly JobSummary[]): boolean {
+  if (!command) return jobs.some((one) => one.name === job && one.script === script);
+  const folder = command.cwd === '' ? '' : `${command.cwd}/`;
+  return command.words.some((word) => `${folder}${word}` === script);
+}
+
+/** Lists the jobs; none if the file has a mistake, which is marked in it. */
+function jobsIn(root: string): JobSummary[] {
+  try {
+    return jobsOf(root).jobs;
+  } catch {
+    return [];
+  }
 }

@@ -58,6 +58,6 @@ export function listingHandlers({ on, daemon, access }: Handling): void {
 }
 
 /** Replaces rows with newer ones from memory. */
-function withLive(rows: Run[], live: readonly Run[]): Run[] {
+export function withLive(rows: Run[], live: readonly Run[]): Run[] {
   return rows.map((row) => live.find(({ id }) => id === row.id) ?? row);
 }

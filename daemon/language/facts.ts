@@ -1,12 +1,23 @@
 /** Facts of a project that editors show beside its text. Everything here only looks: nothing is started, and no trust is needed. */
 import type { Run } from '../../protocol/domain.ts';
+import type { JobSummary } from '../../protocol/messages/project.ts';
 
 export interface ProjectFacts {
   /** Root of the worktree. */
   root: string;
   /** Runs of the project, the newest first; at most some hundreds. */
   runs(): Promise<Run[]>;
+  /** Runs of a script on the present branch, however they were started; null: there are none. */
+  runsOf(path: string): Promise<ScriptRuns | null>;
 }
 
-/** Finds the project of a folder; null: it is in none, or the project cannot be opened. */
+export interface ScriptRuns {
+  root: string;
+  /** Runs, the newest first. */
+  runs: Run[];
+  /** Job that the newest run was started by; null: it was started by a command. */
+  job: JobSummary | null;
+}
+
+/** Finds the project of a folder; null: it is in none, the project has no store yet, or it cannot be opened. */
 export type FactsOf = (folder: string) => Promise<ProjectFacts | null>;

@@ -25,6 +25,8 @@ import type { PythonReader } from './python-scripts/reader.ts';
 
 /** Rest after the last key before a document is looked at. */
 const REST_MS = 150;
+/** Rest between two requests to draw lenses again. */
+const REFRESH_MS = 2_000;
 /** Size above which a document is left alone, in UTF-16 units: no script and no configuration has so much. */
 const MAX_CHARACTERS = 4 << 20;
 const INCREMENTAL = 2;
@@ -45,6 +47,10 @@ export interface LanguageSetup {
 interface Options {
   /** Mistakes of JSON itself are told by the editor already. */
   editorChecksJson?: boolean;
+  /** The editor has the commands of the VS Code extension, which lenses call. */
+  commands?: boolean;
+  /** Last values are wanted beside what a script reports. */
+  hints?: boolean;
 }
 
 type Place = { textDocument: TextDocumentIdentifier; position: Position };
@@ -65,12 +71,15 @@ export class LanguageServer implements LanguageService {
   /** Findings of the newest look, by the document or cell. */
   readonly #findings = new Map<string, Finding[]>();
   #config: Language;
-  readonly #python: Language;
+  #python: Language;
+  /** The client is told when what stands above scripts may be another. */
+  #refreshes = false;
+  #refreshing: NodeJS.Timeout | null = null;
 
   constructor(setup: LanguageSetup) {
     this.#setup = setup;
     this.#config = configLanguage(setup.factsOf, true);
-    this.#python = pythonLanguage(setup.python);
+    this.#python = this.#pythonFor({});
   }
 
   /** Answers a request. Rejects with `UnknownMethod`, or with what the language throws. */
@@ -95,6 +104,7 @@ export class LanguageServer implements LanguageService {
 
   dispose(): void {
     for (const timer of this.#due.values()) clearTimeout(timer);
+    if (this.#refreshing) clearTimeout(this.#refreshing);
     this.#due.clear();
     this.#open.clear();
     this.#notebooks.clear();
@@ -162,9 +172,11 @@ export class LanguageServer implements LanguageService {
     },
   };
 
-  #initialize({ initializationOptions }: InitializeParams): InitializeResult {
+  #initialize({ initializationOptions, capabilities }: InitializeParams): InitializeResult {
     const options = (initializationOptions ?? {}) as Options;
     this.#config = configLanguage(this.#setup.factsOf, !options.editorChecksJson);
+    this.#python = this.#pythonFor(options);
+    this.#refreshes = capabilities?.workspace?.codeLens?.refreshSupport === true;
     return {
       serverInfo: { name: 'trainstash', version: this.#setup.version },
       capabilities: {
@@ -175,13 +187,25 @@ export class LanguageServer implements LanguageService {
         hoverProvider: true,
         definitionProvider: true,
         renameProvider: { prepareProvider: true },
+        codeLensProvider: { resolveProvider: false },
+        inlayHintProvider: options.hints === true,
         codeActionProvider: { codeActionKinds: ['quickfix'] },
       },
     };
   }
 
-  /** Asks the client to ask again for what the runs have changed. */
-  #refresh(): void {}
+  /** Asks the client, at most once in a while, to ask again for what the runs have changed. */
+  #refresh(): void {
+    if (!this.#refreshes || this.#refreshing) return;
+    this.#refreshing = setTimeout(() => {
+      this.#refreshing = null;
+      this.#setup.peer.ask('workspace/codeLens/refresh');
+    }, REFRESH_MS);
+  }
+
+  #pythonFor({ commands = false, hints = false }: Options): Language {
+    return pythonLanguage(this.#setup.python, this.#setup.factsOf, { commands, hints });
+  }
 
   #languageOf({ uri, text }: OpenDocument): Language | null {
     if (isConfig(uri)) return this.#config;

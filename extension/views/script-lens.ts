@@ -36,7 +36,11 @@ export class ScriptLens implements vscode.CodeLensProvider {
   }
 
   /** Returns lenses only for scripts with known runs: above other files they would be noise. */
-  async provideCodeLenses({ uri }: vscode.TextDocument): Promise<vscode.CodeLens[]> {
+  async provideCodeLenses(document: vscode.TextDocument): Promise<vscode.CodeLens[]> {
+    const { uri } = document;
+    // Above a script that uses the package the language server draws them, at the call that starts it.
+    if (uri.scheme === 'file' && document.languageId === 'python' && document.getText().includes('trainstash'))
+      return [];
     const found = await this.#runsOf(uri.fsPath);
     if (!found) return [];
     const { root, runs, jobs } = found;

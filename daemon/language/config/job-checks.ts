@@ -79,14 +79,16 @@ function shell({ words }: CommandText): JobProblem[] {
   return [{ code: 'configShell', offset: word.offset, length: word.length, text }];
 }
 
-/** Folders that have been listed for this text: many jobs may miss a file in the same one. */
-type Seen = Map<string, string[]>;
+/** Names that were found for missing files of this text: many jobs may miss the same one. */
+type Seen = Map<string, string | undefined>;
 
-function filesOnce(seen: Seen, base: string, typed: string): string[] {
-  const folder = join(base, typed, '..');
-  const known = seen.get(folder) ?? filesBeside(base, typed, /\.\w+$/).filter((one) => !one.endsWith('/'));
-  seen.set(folder, known);
-  return known;
+function nearestFile(seen: Seen, base: string, typed: string): string | undefined {
+  const path = join(base, typed);
+  if (!seen.has(path)) {
+    const files = filesBeside(base, typed, /\.\w+$/).filter((one) => !one.endsWith('/'));
+    seen.set(path, nearest(typed, files));
+  }
+  return seen.get(path);
 }
 
 function script(root: string, command: CommandText, seen: Seen): JobProblem[] {
@@ -96,8 +98,7 @@ function script(root: string, command: CommandText, seen: Seen): JobProblem[] {
   const where = command.cwd === '' ? 'the project' : `"${command.cwd}"`;
   const base = join(root, command.cwd);
   if (command.cwd !== '' && !existsSync(base)) return [];
-  const others = kind === 'file' ? filesOnce(seen, base, word.text) : [];
-  const near = nearest(word.text, others);
+  const near = kind === 'file' ? nearestFile(seen, base, word.text) : undefined;
   return [
     {
       code: 'configScript',

@@ -1,6 +1,7 @@
 /** Everything that a Python script's text alone tells an editor. */
 import type { TextDocument } from 'vscode-languageserver-textdocument';
 import type { Finding } from '../codes.ts';
+import { type Anchors, anchorsOf } from './anchors.ts';
 import { checkAdapters, checkLoaders, checkSteps } from './check-loops.ts';
 import { checkObjects } from './check-objects.ts';
 import { checkVariables } from './check-variables.ts';
@@ -10,7 +11,10 @@ import { withoutSilenced } from './silence.ts';
 /** Finds what a resume would lose, and what stands in the wrong order. The script is parsed, and never run. */
 export function checkScript(document: TextDocument): Finding[] {
   const script = Script.read(document);
-  if (!script) return [];
+  return script ? findingsIn(script) : [];
+}
+
+function findingsIn(script: Script): Finding[] {
   const loaders = checkLoaders(script);
   const findings = [
     ...loaders.map(({ finding }) => finding),
@@ -27,9 +31,12 @@ export function checkScript(document: TextDocument): Finding[] {
 
 export interface LookedAt {
   findings: Finding[];
+  /** Null: the script does not use the package. */
+  anchors: Anchors | null;
 }
 
 /** Looks at a script for all that editors show. */
 export function lookAtScript(document: TextDocument): LookedAt {
-  return { findings: checkScript(document) };
+  const script = Script.read(document);
+  return script ? { findings: findingsIn(script), anchors: anchorsOf(script) } : { findings: [], anchors: null };
 }

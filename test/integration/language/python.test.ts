@@ -2,10 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Diagnostic } from 'vscode-languageserver-protocol';
+import type { CodeLens, Diagnostic, InlayHint } from 'vscode-languageserver-protocol';
 import { makeFixture } from '../../support/daemon.ts';
 import { until } from '../../support/folder.ts';
-import { TestEditor } from '../../support/language.ts';
+import { TestEditor, uriOf } from '../../support/language.ts';
 import { hasNeovim, runNeovim } from '../../support/neovim.ts';
 import { DIST } from '../../support/trainer.ts';
 
@@ -55,6 +55,44 @@ test('a variable that starts again is marked while typing, with a fix, a page an
     'Silence loopVariable here',
   ]);
   expect(await client.change(path, SCRIPT.replace('best = None', 'best = None  # trainstash: ignore'))).toEqual([]);
+});
+
+test('above the call that starts a script stand its newest run and what can be done, and beside its reports the last values', async () => {
+  const fixture = makeFixture();
+  const path = join(fixture.root, 'loop.py');
+  const text = 'import trainstash\n\nrun = trainstash.init()\nfor value in (0.5, 0.25):\n    run.step(loss=value)\n';
+  writeFileSync(path, text);
+  const client = new TestEditor(fixture);
+  await client.initialize({ commands: true, hints: true });
+  await client.open(path, text, 'python');
+  const ask = <T>(method: string) =>
+    client.request<T>(`textDocument/${method}`, {
+      textDocument: { uri: uriOf(path) },
+      range: { start: { line: 0, character: 0 }, end: { line: 9, character: 0 } },
+    });
+  expect(await ask('codeLens')).toEqual([]);
+  const refreshed = new Promise((resolve) =>
+    client.connection.onRequest('workspace/codeLens/refresh', () => resolve(null)),
+  );
+  const run = await fixture.cli('run', '--', 'python3', 'loop.py');
+  expect(run.code, run.stderr).toBe(0);
+  await refreshed;
+  const lenses = await until('the lenses', async () => {
+    const found = await ask<CodeLens[]>('codeLens');
+    return found.length > 0 && found;
+  });
+  expect(
+    lenses.map(({ range, command }) => [
+      range.start.line,
+      command!.title.replace(/ completed.*/, ' completed'),
+      command!.command,
+    ]),
+  ).toEqual([
+    [2, '$(play) Run', 'trainstash.runFile'],
+    [2, '$(graph-line) loop #1 completed', 'trainstash.openRun'],
+  ]);
+  const hints = await ask<InlayHint[]>('inlayHint');
+  expect(hints.map(({ position, label }) => [position, label])).toEqual([[{ line: 4, character: 23 }, ' 0.25']]);
 });
 
 test('a notebook of 500 cells is one script', async () => {
