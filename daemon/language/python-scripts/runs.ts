@@ -1,4 +1,4 @@
-/** What editors show of a script's runs: lenses above the call that starts it, and the newest values beside what it reports. Pure. */
+/** Lenses above the call that starts a script, and hints with the newest values beside what it reports, of its runs. Pure. */
 import type { CodeLens, InlayHint } from 'vscode-languageserver-protocol';
 import type { Run } from '../../../protocol/domain.ts';
 import { bestText, integer, metric } from '../../../protocol/words.ts';
