@@ -1,6 +1,5 @@
 /**
- * The session directory: the whole interface between a trainer and the daemon. A trainer never needs the daemon, and
- * writes the same files without it.
+ * The session directory: the whole interface between a trainer and the daemon, without which it writes the same files.
  *
  *     <store>/sessions/<id>/
  *       launch.json     the task; written before the trainer starts, never changed
