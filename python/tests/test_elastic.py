@@ -9,16 +9,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict
 
 from pairs import HERE, PACKAGE, Launch, differences, each_steps
 
 SCRIPT = HERE / "scripts" / "elastic_training.py"
 
 
-def torchrun(folder: Path, name: str, **env: Any) -> Launch:
+def torchrun(folder: Path, name: str, is_managed: bool = True, **env: Any) -> Launch:
     path = folder / name
-    (path / "inbox").mkdir(parents=True)
+    (path / "inbox").mkdir(parents=True, exist_ok=True)
     record = {
         "session": name, "run": "run", "params": {}, "seed": 0, "purpose": "train", "untilStep": None, "untilEpoch": None, "monitor": None,
         "checkpoint": each_steps(3), "command": {"dir": str(path / "files")}, "resume": None,
@@ -26,7 +26,7 @@ def torchrun(folder: Path, name: str, **env: Any) -> Launch:
     (path / "launch.json").write_text(json.dumps(record))
     own = {key: str(value) for key, value in env.items()}
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1", str(SCRIPT)]
-    env = {**os.environ, "TRAINSTASH_SESSION": str(path), "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1", **own}
+    env = {**os.environ, **({"TRAINSTASH_SESSION": str(path)} if is_managed else {}), "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1", **own}
     with open(path / "output.log", "w") as output:
         child = subprocess.Popen([sys.executable, *words], env=env, stdout=output, stderr=output, cwd=path, start_new_session=True)
         try:
@@ -60,3 +60,25 @@ def test_failed_processes_go_on_from_the_newest_checkpoint_and_none_waits_for_ev
     assert said == f"torchrun has started the processes again (restart 1); they go on from step {after}."
     # The batches of the second process are no copies of the first one's.
     assert "is another" not in again.output
+
+
+def test_without_a_daemon_they_go_on_from_the_newest_checkpoint_of_this_torchrun_alone(tmp_path: Path) -> None:
+    def begun() -> Dict[str, int]:
+        """Returns the step at which each session began."""
+        started = {}
+        for path in (tmp_path / "alone").glob(".trainstash/sessions/*/events.ndjson"):
+            started[path.parent.name] = next(event["step"] for event in map(json.loads, path.read_text().splitlines()) if event["type"] == "started")
+        return started
+
+    # It ends in its second epoch. The checkpoint at the end of the first is from this torchrun, and from no other.
+    first = torchrun(tmp_path, "alone", is_managed=False, FAIL=12)
+    assert first.code == 0, first.output
+    before = begun()
+    assert sorted(before.values()) == [0, 8], first.output
+    if not os.environ.get("TRAINSTASH_TEST_FULL"):
+        return
+    for path in (tmp_path / "alone").glob("meet-*"):
+        path.unlink()
+    second = torchrun(tmp_path, "alone", is_managed=False, FAIL=3)
+    assert second.code == 0, second.output
+    assert [step for name, step in begun().items() if name not in before] == [0, 0], second.output

@@ -1,15 +1,18 @@
 """Restarts by ``torchrun --max-restarts``: all processes begin again in the same session, and go on from its newest checkpoint.
 
 The daemon takes checkpoints out of the inbox, so rank 0 keeps a second name of the newest one there for as long as another
-attempt may follow. Its name is that of an unfinished one: nobody takes it, and it is swept when the session is over.
+attempt may follow. Its name is that of an unfinished one: nobody takes it, and it is swept when the session is over. Without a
+daemon each attempt has a session of its own, and goes on from the newest checkpoint of those since torchrun was started.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
+import time
 from typing import Any, Dict, List, Optional
 
 from .session import CHECKPOINT_FILE, STATE_FILE
@@ -25,6 +28,16 @@ def attempt() -> int:
 def may_follow() -> bool:
     """Tells whether torchrun would start the processes again after a failure."""
     return _number("TORCHELASTIC_MAX_RESTARTS") > attempt()
+
+
+def launched_at() -> float:
+    """Reads when torchrun, the parent of this process, was started: milliseconds since 1970, or infinity where that cannot be known."""
+    try:
+        with open(f"/proc/{os.getppid()}/stat", encoding="utf-8") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        return (time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")) * 1000
+    except (OSError, ValueError, IndexError, AttributeError):
+        return math.inf
 
 
 def keep(inbox: str, written: str, name: str) -> None:

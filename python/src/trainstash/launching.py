@@ -100,12 +100,16 @@ def _saved_for_all(group: Group, session: Optional[Session], resume: Optional[st
     Raises:
         ResumeError: On all ranks, with the same words: one has no such checkpoint, or another one.
     """
+    if session is None and elastic.attempt() > 0:
+        found: _Saved = _last_for_all(group, elastic.launched_at())
+        if found[0] is not None:
+            return found
     if not group.several:
         return _saved(session, resume)
     way = "session" if session else "last" if resume == "last" else "path"
     if group.gather(way) == ["last"] * group.world:
         return _last_for_all(group)
-    found: _Saved = (None, None, None)
+    found = (None, None, None)
     problem: Optional[str] = None
     try:
         found = _saved(session, resume)
@@ -116,8 +120,9 @@ def _saved_for_all(group: Group, session: Optional[Session], resume: Optional[st
     return found
 
 
-def _last_for_all(group: Group) -> _Saved:
-    """Takes the last checkpoint that rank 0 finds: two ranks that look by themselves may find two."""
+def _last_for_all(group: Group, since: Optional[float] = None) -> _Saved:
+    """Takes the last checkpoint that rank 0 finds: two ranks that look by themselves may find two. ``since``: an older one does not
+    count, and it is no error when there may be another."""
     from .asking import last_checkpoint
 
     with contextlib.ExitStack() as stack:
@@ -126,9 +131,9 @@ def _last_for_all(group: Group) -> _Saved:
         if group.rank == 0:
             try:
                 given = stack.enter_context(last_checkpoint())
-                found = (given.path, given.checkpoint, given.step) if given else None
+                found = (given.path, given.checkpoint, given.step) if given and given.created >= (since or 0) else None
             except ResumeError as error:
-                refusal = str(error)
+                refusal = str(error) if since is None else None
         found, refusal = group.share((found, refusal))
         if refusal is not None:
             raise ResumeError(refusal)
