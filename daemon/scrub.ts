@@ -4,9 +4,10 @@ import { closeSync, constants, existsSync, lstatSync, openSync, readdirSync, rea
 import { basename, join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { readJson, writeAll, writeJson } from '../base/files.ts';
+import { ANSWER_FILE, ASKED_FOLDER } from '../protocol/asked-checkpoint.ts';
 import { LIVE_STATUSES } from '../protocol/domain.ts';
 import type { ScrubReport } from '../protocol/messages/store.ts';
-import { ANSWER_FILE, ASKED_FOLDER, type ExitRecord, type Launch, type SessionEvent } from '../protocol/session.ts';
+import type { ExitRecord, Launch, SessionEvent } from '../protocol/session.ts';
 import { counted } from '../protocol/words.ts';
 import type { SessionDirectory } from '../session/directory.ts';
 import { isAlive } from '../session/watch.ts';

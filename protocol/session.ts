@@ -16,11 +16,6 @@
  *       files.ndjson    written by the runner: files of its script, with their stat, that need no more inspection
  *       package         created by the Python package on import: the script will report its own events
  *       exit.json       outcome; written durably by the runner, absent after a kill
- *
- * A script that was started by hand may ask a daemon that has the store open for its last checkpoint:
- *
- *     <store>/asked/<id>.json         the question; removed by the daemon as soon as it has read it
- *     <store>/asked/<id>/answer.json  the answer, written last; the checkpoint's files, if there is one, are beside it
  */
 import * as v from 'valibot';
 import type { ErrorCode, WireError } from './errors.ts';
@@ -69,24 +64,6 @@ export const FITS_FOLDER = 'fits/';
 export const idSchema = v.pipe(v.string(), v.regex(/^\w[\w-]{0,63}$/));
 /** Id of a commit or tree in git, which would take a word that starts with a dash for an option. */
 export const objectIdSchema = v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/));
-
-export const ASKED_FOLDER = 'asked';
-export const ANSWER_FILE = 'answer.json';
-
-export const questionSchema = v.object({
-  /** Name of the script's runs. */
-  job: v.string(),
-  branch: v.nullable(v.string()),
-});
-
-/** Answer to a question. `checkpoint` null: there is none. `error`: there is one, but it cannot be provided. */
-export interface CheckpointAnswer {
-  checkpoint: string | null;
-  step: number;
-  createdAt: number;
-  run: string | null;
-  error: string | null;
-}
 
 /** Longest line of `events.ndjson`; longer ones are skipped and reported. */
 export const MAX_EVENT_BYTES = 1 << 20;

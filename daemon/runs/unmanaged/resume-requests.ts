@@ -1,18 +1,18 @@
-/** Answers scripts that were started by hand and ask for their last checkpoint; see `protocol/session.ts`. */
+/** Answers scripts that were started by hand and ask for their last checkpoint; see `protocol/asked-checkpoint.ts`. */
 import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { readJson, writeJson } from '../../../base/files.ts';
 import { inside } from '../../../base/inside.ts';
-import type { Checkpoint, Run } from '../../../protocol/domain.ts';
-import { toWire } from '../../../protocol/errors.ts';
 import {
   ANSWER_FILE,
   ASKED_FOLDER,
   type CheckpointAnswer,
   questionSchema,
-  TORCH_STATE_FILE,
-} from '../../../protocol/session.ts';
+} from '../../../protocol/asked-checkpoint.ts';
+import type { Checkpoint, Run } from '../../../protocol/domain.ts';
+import { toWire } from '../../../protocol/errors.ts';
+import { TORCH_STATE_FILE } from '../../../protocol/session.ts';
 import { isDiverged } from '../../store/maintenance/retention.ts';
 import type { ProjectContext } from '../context.ts';
 
