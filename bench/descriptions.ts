@@ -65,6 +65,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'editor.tree': "a reloaded window, 10,000 runs: from our view's title to its first row, including the connection",
   'editor.update': "from the request that renames a run to its row's new text",
   'editor.block': "longest block of the extension host's loop meanwhile, by any extension",
+  'editor.run-page': "from the click on a run's row to its two curves of 1M points each, on its page",
   'editor.dashboard':
     'from the click that chooses ten runs with 1M points of two metrics each to the frame with the last of the twenty curves',
   'formats.inspect': 'the tensors of a `.pt` of 1 GiB',

@@ -1,5 +1,5 @@
 /** Commands for one checkpoint: tags, the proof, its files and its code. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as vscode from 'vscode';
 import { checkpointRestore, checkpointTag, checkpointVerify } from '../../protocol/messages/checkpoint.ts';
 import { codeRestore } from '../../protocol/messages/diff.ts';
@@ -74,7 +74,11 @@ async function restoreCode(app: App, node?: Node): Promise<void> {
   const target = await runTarget(app, node, 'restore the code of', ({ code }) => code !== null);
   if (!target) return;
   const source = node?.kind === 'checkpoint' ? node.checkpoint.id : target.run.id;
-  const parent = await askFolder(target.root, `Write the code of ${plain(target.run.name)} into a new folder in…`);
+  // Beside the repository: inside it the copy would be part of its next snapshot.
+  const parent = await askFolder(
+    dirname(target.root),
+    `Write the code of ${plain(target.run.name)} into a new folder in…`,
+  );
   if (!parent) return;
   const name = `${target.run.name.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-')}-${target.run.code!.slice(0, 7)}`;
   const restored = await app.connection.request(codeRestore, {

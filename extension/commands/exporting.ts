@@ -1,6 +1,6 @@
 /** "Export…": writes a checkpoint or a run's metrics, in a chosen format, to a chosen file. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import * as vscode from 'vscode';
 import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
 import { exportFormats, exportWrite } from '../../protocol/messages/export.ts';
@@ -107,7 +107,7 @@ async function showResult({ path, files, parity, notes }: ExportResult): Promise
       : parity.largestDifference === null
         ? ` Not compared with the original model: ${plain(parity.why)}`
         : ` Largest difference from the original model: ${metric(parity.largestDifference)} over ${counted(parity.samples, 'sample')}.`;
-  const text = `Exported ${size}.${close}${notes.length > 0 ? ` ${plain(notes.join(' '))}` : ''}`;
+  const text = `Exported ${plain(basename(path))}, ${size}.${close}${notes.length > 0 ? ` ${plain(notes.join(' '))}` : ''}`;
   if (!(await vscode.window.showInformationMessage(text, 'Show File'))) return;
   const uri = vscode.Uri.file(path);
   const isInside = vscode.workspace.getWorkspaceFolder(uri) !== undefined;

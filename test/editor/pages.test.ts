@@ -85,7 +85,7 @@ test('the page of a run shows its curves, checkpoints, code and log; from it the
   await list.getByText('Export small #1 as safetensors').waitFor();
   await editor.shot('export-where');
   await editor.page.keyboard.press('Enter');
-  await editor.notification(/Exported [\d.]+ kB/);
+  await editor.notification(/Exported small_epoch_\S+\.safetensors, [\d.]+ kB/);
   await editor.shot('exported');
   // When opened, the file shows its contents.
   const [name] = readdirSync(fixture.root).filter((file) => file.endsWith('.safetensors'));

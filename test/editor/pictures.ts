@@ -59,10 +59,15 @@ try {
   await editor.row(/digits #2/).click();
   await editor.page.keyboard.press('ArrowRight');
   await editor.row(/#baseline/).waitFor();
+  const own = await editor.webview(/Code since then/);
+  await own.locator('.chart canvas').first().waitFor();
+  await own.getByText('unchanged').waitFor();
+  await picture('run');
   await editor.palette('Trainstash: Open the Dashboard');
   const page = await editor.webview(/4 runs/);
   const grid = page.getByRole('grid');
   await untilStep(client, project, live.id, 300);
+  await page.getByRole('button', { name: 'Clear' }).click();
   for (const name of [/digits #4/, /digits #3/, /digits #2/]) await grid.getByRole('row', { name }).click();
   await until('all curves are drawn', async () => {
     const labels = await page.locator('.chart').evaluateAll((charts) => charts.map((one) => String(one.ariaLabel)));
@@ -90,7 +95,7 @@ try {
     .first()
     .waitFor();
   await picture('diff');
-  console.log(`${OUT}: dashboard, resumed, diff (${wider.name})`);
+  console.log(`${OUT}: run, dashboard, resumed, diff (${wider.name})`);
   await client.request(daemonStop, {});
 } finally {
   await runCleanups();

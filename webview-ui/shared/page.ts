@@ -53,7 +53,9 @@ export function listen<News>(take: (news: News) => void): void {
   post({ say: 'ready' });
 }
 
-/** Returns a function that draws the view, at most once per frame. */
+const AGES_MS = 60_000;
+
+/** Returns a function that draws the view, at most once per frame. It is drawn each minute as well, since ages grow. */
 export function drawer(view: () => ComponentChild): () => void {
   const target = document.getElementById('page')!;
   let due = false;
@@ -61,9 +63,11 @@ export function drawer(view: () => ComponentChild): () => void {
     due = false;
     render(view(), target);
   };
-  return () => {
+  const later = () => {
     if (due) return;
     due = true;
     requestAnimationFrame(draw);
   };
+  setInterval(later, AGES_MS);
+  return later;
 }
