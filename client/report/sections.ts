@@ -29,7 +29,7 @@ export function overview(all: readonly ReportedRun[]): Html {
 <td class="quiet">${usageWords(usage).join('; ') || '–'}</td>
 </tr>`,
   );
-  const heads = ['Run', 'Status', 'Value', 'Step', 'Took', 'Code', 'Used'].map((head) => html`<th>${head}</th>`);
+  const heads = ['Run', 'Status', 'Result', 'Step', 'Took', 'Code', 'Used'].map((head) => html`<th>${head}</th>`);
   return html`<table><thead><tr>${heads}</tr></thead><tbody>${rows}</tbody></table>`;
 }
 

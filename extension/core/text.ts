@@ -230,8 +230,7 @@ function statusOfLive(run: Run, now: number): StatusText {
   if (run.status === 'pausing' || run.status === 'stopping')
     return normal(`$(loading~spin) ${name} ${run.status}…`, run);
   const proof = run.notices.findLast(({ code }) => code === 'verified');
-  if (proof && now - proof.at < VERIFIED_MS)
-    return normal(`$(verified) ${name} ${/^[\d,]+/.exec(proof.text)?.[0] ?? ''} steps equal`, run);
+  if (proof && now - proof.at < VERIFIED_MS) return normal(`$(verified) ${name} ${equalSteps(proof.text)} equal`, run);
   const stalled = run.notices.findLast(({ code }) => code === 'stalled');
   if (stalled && stalled.step === run.step && now - stalled.at < STALLED_MS * 10) {
     const minutes = Math.round((now - stalled.at + STALLED_MS) / 60_000);
@@ -243,6 +242,12 @@ function statusOfLive(run: Run, now: number): StatusText {
   const parts = [`${name}${at}`, plain(loss), run.etaSeconds === null ? '' : duration(run.etaSeconds)].filter(Boolean);
   const text = `$(${alarm ? 'warning' : 'pulse'}) ${parts.join(' · ')}`;
   return { ...normal(text, run), level: alarm ? 'warning' : 'normal' };
+}
+
+/** Returns the count that a proof's text begins with: `1 step`, `20 steps`. */
+function equalSteps(text: string): string {
+  const [count] = /^[\d,]+/.exec(text) ?? ['all'];
+  return `${count} ${count === '1' ? 'step' : 'steps'}`;
 }
 
 /** Returns the text above a script, from its runs, the newest first. */

@@ -76,13 +76,14 @@ try {
   await editor.page.mouse.move(5, 5);
   await picture('dashboard');
 
-  // Killed as by a machine that is out of memory; one click later the same values are computed again.
-  const running = await untilStep(client, project, live.id, 400);
+  // Killed as by a machine that is out of memory, between two checkpoints; one click later the same values are computed again.
+  const running = await untilStep(client, project, live.id, 417);
   kill(await trainerPid(project, running), 'SIGKILL');
   await ended(live.id, 'lost');
   await editor.rowAction(editor.row(/digits #4/), 'Resume');
   await until('the status bar says what was proved', async () => /equal/.test(await editor.status.innerText()));
   await editor.palette('Notifications: Clear All Notifications');
+  await editor.page.mouse.move(5, 5);
   await picture('resumed');
   await client.request(runStop, { root, run: live.id });
   await ended(live.id, 'stopped', 'completed');

@@ -29,7 +29,7 @@ export function Head({ state, send }: { state: RunPageState; send: Send }) {
       <Actions run={run} send={send} />
       <dl class="facts">
         <Fact name="Progress">{progressOf(run)}</Fact>
-        <Fact name="Value">{bestText(run)}</Fact>
+        <Fact name="Result">{bestText(run)}</Fact>
         <Fact name="Started">{startedOf(run)}</Fact>
         <Fact name="Branch">{branchOf(run)}</Fact>
         <Fact name={run.command ? 'Command' : 'Job'}>{run.command ? run.command.words.join(' ') : run.job}</Fact>
