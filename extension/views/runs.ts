@@ -256,7 +256,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
         return item;
       }
       case 'more': {
-        const item = new vscode.TreeItem(`Show ${MORE_ROWS} more`, None);
+        const item = new vscode.TreeItem('Show More', None);
         item.command = { command: 'trainstash.more', title: 'Show more', arguments: [node] };
         return item;
       }
