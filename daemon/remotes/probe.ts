@@ -48,6 +48,7 @@ export async function probe(name: string, driver: Driver): Promise<Probe> {
   });
   await attempt('overwrite', async () => {
     await driver.put(key, BYTES);
+    await driver.settle();
     refusesTaken = (await driver.put(key, BYTES, { ifAbsent: true })) === 'taken';
   });
   await attempt('delete', async () => {

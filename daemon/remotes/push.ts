@@ -59,6 +59,21 @@ export async function push(
   checkpoints: readonly Checkpoint[],
   watcher: Watcher,
 ): Promise<Pushed> {
+  try {
+    return await pushAll(remote, local, checkpoints, watcher);
+  } catch (error) {
+    // Some of what was sent may not have been settled: the next push looks what is there.
+    remote.forget();
+    throw error;
+  }
+}
+
+async function pushAll(
+  remote: Remote,
+  local: Local,
+  checkpoints: readonly Checkpoint[],
+  watcher: Watcher,
+): Promise<Pushed> {
   await remote.requireSame();
   const { signal } = watcher;
   const byRun = Map.groupBy(checkpoints, ({ run }) => run);
@@ -78,7 +93,9 @@ export async function push(
       watcher.progress(done, total);
     }
     // Also without a new checkpoint: its end, or later metrics, may be news.
-    if (due.length === 0) await pushRun(remote, local, run, signal);
+    if (due.length > 0) continue;
+    await pushRun(remote, local, run, signal);
+    await remote.driver.settle();
   }
   return pushed;
 }

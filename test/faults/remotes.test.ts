@@ -310,3 +310,21 @@ function agePlaces(box: string): void {
     rmSync(join(box, name));
   }
 }
+
+test('objects that a folder could not sync are sent again, not taken for there', async () => {
+  const folder = temporaryFolder();
+  const one = await machine(join(folder, 'one'));
+  await save(one, makeCheckpoint(folder, one.session.id, 1, 1, 6));
+  const box = join(folder, 'box');
+  await one.remotes.add('box', { url: urlOf(box) }, folder);
+  // In the last moment before the objects get their names, their temporary ones are gone, as with a disk that was unplugged.
+  let sent = 0;
+  const progress = () => {
+    if (++sent === 4) for (const name of filesBelow(join(box, 'unfinished'))) rmSync(join(box, 'unfinished', name));
+  };
+  await expect(one.remotes.push('box', [], { signal: UNWATCHED.signal, progress })).rejects.toMatchObject({
+    code: 'remoteGone',
+  });
+  expect(await one.remotes.push('box', [], UNWATCHED)).toMatchObject({ checkpoints: 1 });
+  expect(await one.remotes.check('box', true, UNWATCHED)).toMatchObject({ checkpoints: 1, problems: [] });
+});

@@ -65,6 +65,7 @@ for (const kind of KINDS) {
         code: 'remoteDamaged',
       });
       await driver.put('objects/aa/small', Buffer.from('other'));
+      await driver.settle();
       expect(Buffer.from((await driver.get('objects/aa/small', MAX))!).toString()).toBe('other');
       await driver.delete('objects/aa/small');
       expect(await driver.get('objects/aa/small', MAX)).toBe(null);
@@ -76,6 +77,7 @@ for (const kind of KINDS) {
       const count = HAS_ALL && kind.name !== 'rclone' ? 1_100 : 60;
       const keys = Array.from({ length: count }, (_, i) => `objects/${String(i % 16).padStart(2, '0')}/${i}`);
       await inParallel(keys, 16, undefined, async (key) => void (await driver.put(key, Buffer.from(key))));
+      await driver.settle();
       expect((await keysOf(driver, 'objects/')).map(({ key }) => key).sort()).toEqual(keys.sort());
       await inParallel(keys.slice(0, 50), 16, undefined, async (key) => {
         expect(Buffer.from((await driver.get(key, MAX))!).toString()).toBe(key);

@@ -29,9 +29,9 @@ export interface Driver {
   list(prefix: string, signal?: AbortSignal): AsyncIterable<Entry>;
   /** Reads an object; null if there is none. */
   get(key: string, options: GetOptions): Promise<Uint8Array<ArrayBuffer> | null>;
-  /** Writes an object. Resolves once the remote has it. */
+  /** Writes an object. It is there after the next `settle` at the latest; with `ifAbsent` at once. */
   put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<'written' | 'taken'>;
-  /** Makes everything durable that was written before. */
+  /** Resolves when everything that was written before is there, and durable. */
   settle(): Promise<void>;
   /** Deletes an object, if there is one. */
   delete(key: string, signal?: AbortSignal): Promise<void>;

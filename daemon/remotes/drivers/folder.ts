@@ -24,6 +24,8 @@ import {
 /** Folder of objects that are being written. Those of killed writers are removed after a day. */
 const UNFINISHED = 'unfinished';
 const UNFINISHED_MS = 86_400_000;
+/** Size of objects without a name above which they are settled: what a crash loses is sent again. */
+const MOST_UNNAMED_BYTES = 64 << 20;
 /** Errors of file systems that cannot sync a folder, or have no links. */
 const NOT_SUPPORTED = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EPERM', 'EISDIR', 'EMLINK', 'EBADF']);
 
@@ -35,6 +37,9 @@ export class FolderDriver implements Driver {
   readonly #made = new Set<string>();
   /** Folders with new names that are not synced yet. */
   readonly #unsynced = new Set<string>();
+  /** Objects that were written, and wait for the sync after which they get their names. */
+  readonly #unnamed: { key: string; temporary: string; file: FileHandle; bytes: number }[] = [];
+  #settling: Promise<void> = Promise.resolve();
 
   constructor(name: string, root: string) {
     this.#name = name;
@@ -88,18 +93,22 @@ export class FolderDriver implements Driver {
     });
   }
 
+  /** Writes an object, which gets its name with the next `settle`: syncing many at once takes far less time than each by itself. */
   async put(key: string, bytes: Uint8Array, { ifAbsent, signal }: PutOptions = {}): Promise<'written' | 'taken'> {
     signal?.throwIfAborted();
     const result = await this.#attempt(async () => {
       await this.#makeFolder(UNFINISHED);
       await this.#makeFolder(dirname(key));
       const temporary = inside(this.#root, `${UNFINISHED}/${randomId()}`);
-      try {
-        await writeDurably(temporary, bytes);
-        const path = this.#path(key);
-        if (ifAbsent) return await this.#linkOnce(temporary, path);
-        await rename(temporary, path);
+      if (!ifAbsent) {
+        const file = await written(temporary, bytes);
+        this.#unnamed.push({ key, temporary, file, bytes: bytes.length });
         return 'written' as const;
+      }
+      try {
+        const file = await written(temporary, bytes);
+        await file.sync().finally(() => file.close());
+        return await this.#linkOnce(temporary, this.#path(key));
       } finally {
         this.#unsynced.add(dirname(this.#path(key)));
         await rm(temporary, { force: true }).catch(() => {});
@@ -107,10 +116,35 @@ export class FolderDriver implements Driver {
     });
     // A folder that was there a moment ago is not now: the disk was unplugged, or somebody deleted it.
     if (result === null) throw gone(this.#name, this.#root);
+    if (this.#unnamed.reduce((sum, one) => sum + one.bytes, 0) > MOST_UNNAMED_BYTES) await this.settle();
     return result;
   }
 
   async settle(): Promise<void> {
+    // One after the other: whoever waits for the second must not return before the first has ended.
+    const settled = this.#settling.then(() => this.#settleNow());
+    this.#settling = settled.catch(() => {});
+    await settled;
+  }
+
+  async #settleNow(): Promise<void> {
+    const objects = this.#unnamed.splice(0);
+    try {
+      for (const { file } of objects) await this.#attempt(() => file.datasync());
+      for (const { key, temporary, file } of objects) {
+        await file.close().catch(() => {});
+        const path = this.#path(key);
+        const named = await this.#attempt(() => rename(temporary, path).then(() => true));
+        if (!named) throw gone(this.#name, this.#root);
+        this.#unsynced.add(dirname(path));
+      }
+    } catch (error) {
+      for (const { temporary, file } of objects) {
+        await file.close().catch(() => {});
+        await rm(temporary, { force: true }).catch(() => {});
+      }
+      throw error;
+    }
     const folders = [...this.#unsynced];
     this.#unsynced.clear();
     for (const folder of folders)
@@ -162,7 +196,13 @@ export class FolderDriver implements Driver {
     return (await this.#attempt(() => stat(this.#root)))?.isDirectory() ?? false;
   }
 
-  close(): void {}
+  /** Drops what was not settled. */
+  close(): void {
+    for (const { temporary, file } of this.#unnamed.splice(0)) {
+      void file.close().catch(() => {});
+      void rm(temporary, { force: true }).catch(() => {});
+    }
+  }
 
   #path(key: string): string {
     return inside(this.#root, key, { seen: this.#seen });
@@ -229,13 +269,15 @@ export class FolderDriver implements Driver {
   }
 }
 
-async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-  let file: FileHandle | null = null;
+/** Writes a new file, which is not synced yet. */
+async function written(path: string, bytes: Uint8Array): Promise<FileHandle> {
+  const file = await open(path, 'wx', 0o600);
   try {
-    file = await open(path, 'wx', 0o600);
     await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file?.close();
+    return file;
+  } catch (error) {
+    await file.close().catch(() => {});
+    await rm(path, { force: true }).catch(() => {});
+    throw error;
   }
 }
