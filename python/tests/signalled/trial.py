@@ -104,10 +104,13 @@ class Trials:
         lost = max(steps) - (newest[1] if newest else 0)
         record: Any = json.loads((path / "exit.json").read_text()) if (path / "exit.json").exists() else {}
         said = (record.get("outcome"), record.get("reason"))
+        if (path / "final").exists():
+            # The signal came after the last step.
+            return Outcome(lost, "" if (path / "final").read_text() == whole else "the signalled training ends with other bits")
         # A signal may find another rank before its `init`: then nothing has begun.
         is_before = choices.moment == "init" and max(steps) == 0
         if lost or (said != ("paused", f"after {choices.signal}") and not is_before):
-            return Outcome(lost, f"{said}: {_tail(output)}")
+            return Outcome(lost, f"{said} after {max(steps)} steps: {_tail(output)}")
         again, output = self._launch(choices, None, newest)
         if not (again / "final").exists():
             return Outcome(lost, f"resumed: {_tail(output)}")
@@ -141,7 +144,9 @@ class Trials:
             env[blows.VARIABLE] = json.dumps(plan)
         words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(choices.ranks)] if choices.ranks > 1 else []
         with open(path / "output.log", "w") as output:
-            child = subprocess.Popen([self._python, *words, str(_HERE / "train.py")], env=env, stdout=output, stderr=output, cwd=path, start_new_session=True)
+            child = subprocess.Popen(
+                [self._python, *words, str(_HERE / "train.py")], env=env, stdout=output, stderr=output, cwd=path, start_new_session=True, preexec_fn=_hears_all
+            )
             try:
                 child.wait(timeout=_LIMIT_SECONDS)
                 _wait_for(blows.processes(env[blows.MARK]))
@@ -153,6 +158,11 @@ class Trials:
                         os.kill(pid, signal.SIGKILL)
                 child.wait()
         return path, (path / "output.log").read_text()
+
+
+def _hears_all() -> None:
+    # Under `nohup` it would ignore SIGHUP, and the package leaves such a signal alone.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _wait_for(pids: List[int]) -> None:
