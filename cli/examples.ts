@@ -20,6 +20,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'resume 14@1200 --yes',
     'resume box/14@best',
     'resume 14 --from best --set lr=0.001',
+    'resume 14 --code then',
     'resume 14 --current epochs --backend cpu',
     'resume 14 --python .venv/bin/python --gpu 1',
     `resume 14 ${START}`,

@@ -23,7 +23,10 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   before: 'move the run before this queued run',
   branch: 'list the runs of this branch',
   by: 'align curves by step (the default), epoch or time',
-  code: 'show the changed lines of code',
+  code: {
+    diff: 'show the changed lines of code',
+    resume: "then: run the checkpoint's own code, in a private copy; now (the default): the code in the tree",
+  },
   continue: 'start runs from the queue again, or this run',
   create: 'create the branch, as `git switch -c` does',
   current: "use the job's current value of this param instead of the checkpoint's",

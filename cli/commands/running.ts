@@ -93,13 +93,14 @@ export const runningCommands: Record<string, Command> = {
   resume: {
     summary: 'continue a run from a checkpoint',
     usage:
-      '[RUN[@STEP] | REMOTE/RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--trust] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [-- COMMAND…]',
+      '[RUN[@STEP] | REMOTE/RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--code then] [--yes] [--trust] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [-- COMMAND…]',
     acceptsCommand: true,
-    options: RESUME_OPTIONS,
+    options: { ...RESUME_OPTIONS, code: { type: 'string' } },
     words: [0, 1],
     async run(context) {
       const client = await context.project('run');
-      const options = { ...resumeOptions(context), ...(await pullNamed(context, client, context.args.words[0])) };
+      const pulled = await pullNamed(context, client, context.args.words[0]);
+      const options = { ...resumeOptions(context), ...pulled, ...codeOption(context) };
       const { run, checkpoint, differences } = await client.request(runPreflight, options);
       const accept = context.args.flag('yes') || differences.length === 0 || (await confirm(context, differences));
       if (!accept) return refused(context, run, differences);
@@ -330,6 +331,13 @@ function resumeOptions(context: Context) {
     ...(args.command ? { command: args.command } : {}),
     ...startOptions(context),
   };
+}
+
+function codeOption({ args }: Context): { code?: 'then' | 'now' } {
+  const code = args.text('code');
+  if (code === undefined) return {};
+  if (code !== 'then' && code !== 'now') throw new UsageError('--code is then or now.');
+  return { code };
 }
 
 async function confirm(context: Context, differences: readonly PreflightDifference[]): Promise<boolean> {

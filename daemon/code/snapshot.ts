@@ -96,7 +96,9 @@ export async function checkOut(root: string, store: string, tree: string): Promi
   requireObjectId(tree);
   const target = inside(store, `code/${tree}`);
   if (existsSync(target)) return target;
-  await writeTree(store, tree, target, async (made) => linkIgnored(root, made, await ignoredEntries(root)));
+  await writeTree(store, tree, target, async (made) => {
+    await linkIgnoredEntries(root, made);
+  });
   return target;
 }
 
@@ -124,21 +126,29 @@ async function writeTree(
   finish: (made: string) => void | Promise<void>,
 ): Promise<number> {
   requireObjectId(tree);
-  const shadow = safeShadow(store);
   const pending = new Pending(store, target);
   const temporary = pending.path;
-  const index = join(shadow, `index-checkout-${randomId()}`);
   try {
     mkdirSync(temporary, { recursive: true });
-    const options = { cwd: temporary, env: { ...shadowEnvironment(shadow, temporary), GIT_INDEX_FILE: index } };
-    await git(['read-tree', tree], options);
-    await git(['checkout-index', '--all', '--force'], options);
-    const files = await git(['ls-files', '-z'], options);
+    const count = await checkOutFiles(store, tree, temporary);
     await finish(temporary);
     renameSync(temporary, target);
-    return files.split('\0').filter(Boolean).length;
+    return count;
   } finally {
     pending.close();
+  }
+}
+
+/** Writes the files of a tree into an existing folder, over those that are there. Returns their number. */
+export async function checkOutFiles(store: string, tree: string, folder: string): Promise<number> {
+  const shadow = safeShadow(store);
+  const index = join(shadow, `index-checkout-${randomId()}`);
+  const options = { cwd: folder, env: { ...shadowEnvironment(shadow, folder), GIT_INDEX_FILE: index } };
+  try {
+    await git(['read-tree', tree], options);
+    await git(['checkout-index', '--all', '--force'], options);
+    return (await git(['ls-files', '-z'], options)).split('\0').filter(Boolean).length;
+  } finally {
     rmSync(index, { force: true });
   }
 }
@@ -219,9 +229,12 @@ async function ignoredEntries(root: string): Promise<string[]> {
   return ignored === null ? [] : ignored.split('\0').filter(Boolean);
 }
 
-function linkIgnored(root: string, target: string, names: readonly string[]): void {
+/** Links the ignored top-level entries of a project into a copy of it. Returns their names. */
+export async function linkIgnoredEntries(root: string, target: string): Promise<string[]> {
+  const names = await ignoredEntries(root);
   for (const name of names) {
     const link = join(target, name);
     if (!existsSync(link)) symlinkSync(join(root, name), link, process.platform === 'win32' ? 'junction' : undefined);
   }
+  return names;
 }

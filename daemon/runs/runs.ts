@@ -28,6 +28,7 @@ import {
   type OnEnded,
   type Restarts,
 } from './launch/launcher.ts';
+import { requireAtOnce } from './launch/original-code.ts';
 import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './launch/plan.ts';
 import { describeDifferences } from './launch/preflight.ts';
 import { type QueueConditions, QueuedRuns } from './launch/queued.ts';
@@ -179,6 +180,7 @@ export class Runs {
     const live = this.#launcher.find(before.id);
     if (launching || live || (LIVE_STATUSES.includes(before.status) && before.status !== 'queued'))
       throw wrongStatus(live?.run ?? before, RESUMABLE_STATUSES, 'resumed');
+    if (plan.original && (options.queue || mustQueue(options))) requireAtOnce(before);
     requireAccepted(plan.differences, accept);
     if (conditions.after != null) this.queued.requireNoCircle(before.id, conditions.after);
     if (plan.differences.includes(STARTS_ANEW)) rememberResumesItself(context.place.store, plan.run.job);
@@ -198,8 +200,8 @@ export class Runs {
     };
     requireBelowLimit(run, plan.checkpoint?.step ?? 0);
     context.secrets.remember(run.id, plan.params);
-    const { job, checkpoint, startsAnew, passedOver, measured } = plan;
-    const launch = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured };
+    const { job, checkpoint, startsAnew, passedOver, measured, original } = plan;
+    const launch = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured, original };
     return this.#begin(launch, { ...options, queue: options.queue ?? false }, conditions);
   }
 

@@ -129,7 +129,7 @@ export async function resume(
 ): Promise<Run | undefined> {
   const message = verb === 'resume' ? runResume : runFork;
   const params = { root, run: run.id, set: {}, ...(await launchFrom(root)), ...options };
-  const launch = (more: { accept: boolean; current?: string[]; backend?: string }) =>
+  const launch = (more: { accept: boolean; current?: string[]; code?: 'then'; backend?: string }) =>
     withProgress(`${verb === 'resume' ? 'Resuming' : 'Forking'} ${run.name}`, () =>
       app.connection.request(message, { ...params, ...more }),
     );
@@ -138,7 +138,7 @@ export async function resume(
       return await launch({ accept: false, ...backend });
     } catch (error) {
       if (!isError(error, 'preflightDiffers')) throw error;
-      const decision = await decide(root, run, error.data.differences);
+      const decision = await decide(root, run, error.data.differences, verb);
       return decision && (await launch({ ...decision, ...backend }));
     }
   };
@@ -157,7 +157,8 @@ async function decide(
   root: string,
   run: Run,
   differences: readonly PreflightDifference[],
-): Promise<{ accept: true; current: string[] } | undefined> {
+  verb: 'resume' | 'fork',
+): Promise<{ accept: true; current: string[]; code?: 'then' } | undefined> {
   const params = differences.filter(({ kind }) => kind === 'param');
   type Item = vscode.QuickPickItem & { file?: string };
   const items: Item[] = differences.map(({ kind, name, checkpoint, current }) => {
@@ -185,10 +186,11 @@ async function decide(
     params.length > 1
       ? [{ label: '$(checklist) Choose for each param…', description: 'the checkpoint’s or today’s' }]
       : [];
+  const then = codeOfThen(run, differences, verb);
   const heading: Item = { label: 'What differs', kind: vscode.QuickPickItemKind.Separator };
   let chosen: Item | undefined;
   do {
-    chosen = await vscode.window.showQuickPick([go, ...current, ...each, heading, ...items], {
+    chosen = await vscode.window.showQuickPick([go, ...then, ...current, ...each, heading, ...items], {
       title: `${plain(run.name)}: ${counted(differences.length, 'thing differs', 'things differ')} from the checkpoint`,
       placeHolder: 'It continues from the checkpoint, but bit for bit only if nothing differs',
       matchOnDetail: true,
@@ -199,6 +201,7 @@ async function decide(
     // The other rows of what differs are there to be read.
   } while (chosen && items.includes(chosen));
   if (chosen === go) return { accept: true, current: [] };
+  if (chosen && then.includes(chosen)) return { accept: true, current: [], code: 'then' };
   if (chosen && current.includes(chosen)) return { accept: true, current: params.map(({ name }) => name) };
   if (chosen && each.includes(chosen)) {
     const choices = params.map(({ name, checkpoint, current: now }) => ({
@@ -214,6 +217,19 @@ async function decide(
     return todays && { accept: true, current: todays.map(({ name }) => name) };
   }
   return undefined;
+}
+
+/** Offers the code of then where the code differs, was kept, and can run in a copy. */
+function codeOfThen(
+  run: Run,
+  differences: readonly PreflightDifference[],
+  verb: 'resume' | 'fork',
+): vscode.QuickPickItem[] {
+  const differs = differences.some(({ kind, name }) => kind === 'code' && name !== '');
+  if (verb !== 'resume' || !differs || run.code === null || !run.cooperative) return [];
+  return [
+    { label: '$(history) Resume with the code of then', description: 'in a private copy of the folder as it was' },
+  ];
 }
 
 /** Opens the difference between a file as the run had it and the file of today. */

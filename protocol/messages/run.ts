@@ -68,15 +68,17 @@ const resumeOptions = {
   /** Params that take the job's current value instead of the checkpoint's. */
   current: v.optional(v.array(text)),
 };
+/** Code to run: that of the checkpoint, in a private copy of the worktree as it was, or that in the tree (the default). */
+const code = v.optional(v.picklist(['then', 'now']));
 
 /** Compares the present with the time when the checkpoint was made. Changes nothing. */
 export const runPreflight = request<{ run: Run; checkpoint: Checkpoint | null; differences: PreflightDifference[] }>()(
   'run/preflight',
-  v.object(resumeOptions),
+  v.object({ ...resumeOptions, code }),
 );
 
 /** Resumes a run. Fails with `preflightDiffers` unless `accept` is set or nothing differs. */
-export const runResume = request<Run>()('run/resume', v.object({ ...resumeOptions, accept: v.boolean() }));
+export const runResume = request<Run>()('run/resume', v.object({ ...resumeOptions, code, accept: v.boolean() }));
 
 /** Starts a new run from a checkpoint of another. */
 export const runFork = request<Run>()('run/fork', v.object({ ...resumeOptions, accept: v.boolean() }));

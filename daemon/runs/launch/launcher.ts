@@ -24,6 +24,7 @@ import { newSession } from '../records.ts';
 import { hasOtherParams, recentValues } from './earlier.ts';
 import { type Environment, namesOf } from './environments.ts';
 import { codeDifference, identityOf, type Measured } from './identity.ts';
+import { type OriginalCode, originalCodeNotices } from './original-code.ts';
 import { prepareSession } from './prepare.ts';
 
 /** Longest wait of a start for "started" or a failure, so that a typo is an error and not a failed run. */
@@ -76,6 +77,8 @@ export interface Launching {
   /** Identity of the tree as just measured. */
   measured: Measured;
   debugger?: readonly string[];
+  /** Code of then, to run instead of that in the tree. */
+  original?: OriginalCode | null;
   /** Batches to leave out, after a rollback. */
   skip?: Skip | null;
 }
@@ -237,6 +240,7 @@ export class Launcher {
       debugger: rest.debugger,
       overrides: {
         variables: this.#namesOfVariables(run),
+        ...(rest.original ? { cwd: rest.original.folder } : {}),
         skip: rest.skip ?? null,
         recent: checkpoint ? await recentValues(store, run, checkpoint) : {},
       },
@@ -245,7 +249,8 @@ export class Launcher {
     const before = await this.#lastIdentity(run);
     // Preparing may take long, and the process runs the code that is there at its end.
     const isFresh = Date.now() - rest.measured.at < FRESH_MS;
-    const identity = isFresh ? rest.measured.identity : await identityOf(context);
+    const now = isFresh ? rest.measured.identity : await identityOf(context);
+    const identity = rest.original?.identity ?? now;
     prepared.recordAs(identity);
     session.identity = { ...identity };
     await store.putSession(session);
@@ -274,6 +279,7 @@ export class Launcher {
     await live.addNotices([
       ...(prepared.restoredFiles ? restoredNotices(prepared.restoredFiles) : []),
       ...(checkpoint ? passedOverNotices(run, checkpoint.step, rest.passedOver) : []),
+      ...(rest.original ? originalCodeNotices(rest.original) : []),
       ...otherCodeNotices(session.ordinal, before, identity, difference),
     ]);
     return live;

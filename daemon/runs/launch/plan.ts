@@ -16,6 +16,7 @@ import { splitWords } from './command.ts';
 import { resumesItself } from './consents.ts';
 import { codeDifference, type Measured, machineNow, measure } from './identity.ts';
 import { resolveProgram } from './interpreter.ts';
+import { type OriginalCode, originalCode } from './original-code.ts';
 import { chooseParams, describeDifferences, preflight } from './preflight.ts';
 import { isOfPackage } from './prepare.ts';
 import { pythonFacts } from './python-facts.ts';
@@ -34,6 +35,8 @@ export interface PlanOptions {
   /** TensorFlow.js backend, if the request names another one. */
   backend?: string;
   interpreter?: string;
+  /** Code to run: that of the checkpoint, or that in the tree (the default). */
+  code?: 'then' | 'now';
 }
 
 export interface Plan {
@@ -53,6 +56,8 @@ export interface Plan {
   passedOver: Checkpoint[];
   /** Identity of the tree now. */
   measured: Measured;
+  /** Code of then, where that was asked for. */
+  original: OriginalCode | null;
 }
 
 export async function planResume(context: ProjectContext, options: PlanOptions): Promise<Plan> {
@@ -71,7 +76,10 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
         passedOver: [],
       }
     : await newestCheckpoint(context, run);
-  const job = run.command ? jobOfRun(run, options.command) : findJob(readConfig(place.root), run.job);
+  const original = options.code === 'then' ? await originalCode(context, run, checkpoint) : null;
+  const job = run.command
+    ? jobOfRun(run, options.command)
+    : findJob(readConfig(original?.folder ?? place.root), run.job);
   if (run.command) job.resume = savedResumeCommand(run, place.root);
   const params = chooseParams(run, job.params as Params, current, set, job.module === undefined);
   const overrides = run.overrides.filter((name) => !current.includes(name));
@@ -80,12 +88,13 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   const measured = await measure(context);
   const facts = checkpoint ? await store.checkpointFacts(checkpoint.id) : null;
   const before = facts?.run ?? run;
-  const { code, files } = await codeDifference(context, before, measured.identity);
+  const running = original?.identity ?? measured.identity;
+  const { code, files } = await codeDifference(context, before, running);
   const differences = preflight({
     run,
     code: {
       before: before.code,
-      now: measured.identity.code,
+      now: running.code,
       changed: code && files.length === 0 ? [''] : files,
     },
     environment: {
@@ -110,7 +119,7 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
     if (job.resume) job.resume = withParams(job.resume as string[], given);
   }
   const given = [...new Set([...overrides, ...Object.keys(set)])];
-  return { run, checkpoint, passedOver, job, params, overrides: given, differences, startsAnew, measured };
+  return { run, checkpoint, passedOver, job, params, overrides: given, differences, startsAnew, measured, original };
 }
 
 /** Difference to accept once for each job: accepting it means that the script continues by itself. */
