@@ -1,4 +1,4 @@
-/** `npm run bench -- [GROUP…] [--json]`: one line a number; all of them together are written to docs/benchmarks.md; groups: store, trainer, backends, storage, metrics, daemon, runner, branches, python, diff, watching, language, editor. */
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; all of them together are written to docs/benchmarks.md; groups: store, trainer, backends, storage, metrics, daemon, runner, branches, python, diff, watching, remotes, language, editor. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -12,6 +12,7 @@ import { print, type Result } from './measure.ts';
 import { metricsBenchmarks } from './metrics.ts';
 import { installPeers } from './peers.ts';
 import { pythonBenchmarks } from './python.ts';
+import { remoteBenchmarks } from './remotes.ts';
 import { writeReport } from './report.ts';
 import { runnerBenchmarks } from './runner.ts';
 import { storageBenchmarks } from './storage.ts';
@@ -31,6 +32,7 @@ const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>
   python: pythonBenchmarks,
   diff: diffBenchmarks,
   watching: watchingBenchmarks,
+  remotes: remoteBenchmarks,
   language: languageBenchmarks,
   editor: editorBenchmarks,
 };
