@@ -36,7 +36,10 @@ export function readConfig(root: string): Config {
       { file },
     );
   }
-  return parseConfig(file, text);
+  const config = parseConfig(file, text);
+  const others = CONFIG_FILES.map((name) => join(root, name)).filter((path) => path !== file && existsSync(path));
+  config.warnings.push(...others.map((path) => `${path} is not read, since ${CONFIG_FILE} is there`));
+  return config;
 }
 
 /** Parses a configuration; `file` serves for errors only. Throws `configInvalid` with the first mistake that is refused. */

@@ -1,7 +1,10 @@
 /** Mistakes in trainstash.json, each with its place and sentence. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { parseConfig } from '../../daemon/runs/config.ts';
+import { parseConfig, readConfig } from '../../daemon/runs/config.ts';
 import { checkConfig } from '../../daemon/runs/config-checks.ts';
+import { temporaryFolder } from '../support/folder.ts';
 
 /** Lists the problems of a text as `marked text: sentence → replacement`. */
 function problems(text: string): string[] {
@@ -128,4 +131,14 @@ test('text that is cut off anywhere gives problems inside of it, and never throw
     expect(found.length).toBeGreaterThan(0);
     for (const { offset, length } of found) expect(offset + length).toBeLessThanOrEqual(Math.max(end, 1));
   }
+});
+
+test('trainstash.jsonc is read where there is no trainstash.json, and one that is not read is named', () => {
+  const root = temporaryFolder();
+  writeFileSync(join(root, 'trainstash.jsonc'), '\uFEFF{ "jobs": { "a": "python a.py" } } // one');
+  expect([...readConfig(root).jobs.keys()]).toEqual(['a']);
+  writeFileSync(join(root, 'trainstash.json'), '{ "jobs": { "b": "python b.py" } }');
+  const { jobs, warnings } = readConfig(root);
+  expect([...jobs.keys()]).toEqual(['b']);
+  expect(warnings).toEqual([`${join(root, 'trainstash.jsonc')} is not read, since trainstash.json is there`]);
 });
