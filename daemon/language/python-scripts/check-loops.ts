@@ -6,7 +6,7 @@ import type { Call, Loop, Node } from './nodes.ts';
 import { walk } from './nodes.ts';
 import { objectKind } from './objects.ts';
 import { callsIn, methodOf, type Script } from './script.ts';
-import { blocksOf, calledName, isCallOf } from './syntax.ts';
+import { blocksOf, calledName, hasSteps, isCallOf } from './syntax.ts';
 
 const WRAPPERS = new Set(['enumerate', 'tqdm', 'iter', 'track']);
 
@@ -41,7 +41,7 @@ export function checkSteps(script: Script): Finding[] {
         calls.some((call) => call.func.kind === 'Attribute' && call.func.attr === 'backward') ||
         calls.some((call) => isUpdate(scope, call));
       const steps = calls.some((call) => isCallOf(call, ['step'], scope.names.run));
-      if (trains && !steps && !givesRunAway(scope, loop))
+      if (trains && !steps && !givesRunAway(script, scope, loop))
         return [
           script.at(
             'noStep',
@@ -163,8 +163,12 @@ function kindsOf(scope: Scope, key: Key) {
 }
 
 /** Tells whether a loop hands the run to something that may count the step. */
-function givesRunAway(scope: Scope, loop: Loop): boolean {
+function givesRunAway({ module }: Script, scope: Scope, loop: Loop): boolean {
   const calls = callsIn(loop.body.flatMap((statement) => [...walk(statement)]));
+  const stepping = [...walk(module)].flatMap((node) =>
+    node.kind === 'FunctionDef' && hasSteps(node, scope.names.run) ? [node.name] : [],
+  );
+  if (calls.some((call) => stepping.includes(calledName(call)))) return true;
   return calls.some(({ args, keywords }) =>
     [...args, ...keywords.map(({ value }) => value)].some((one) => scope.names.run.has(keyOf(one) ?? '')),
   );

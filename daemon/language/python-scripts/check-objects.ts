@@ -90,13 +90,22 @@ function movedAfter(script: Script, scope: Scope, init: Call): Finding[] {
   const given = new Map(
     init.keywords.flatMap(({ arg, value }) => (arg === null || arg === 'params' ? [] : [[keyOf(value), arg] as const])),
   );
-  const loop = scope.loops.find((one) => one.from > init.to);
+  const begin = beginOfTraining(scope, init);
   return callsIn(scope.nodes).flatMap((call): Finding[] => {
     const method = methodOf(call);
     if (!method || !MOVES.has(method.method) || !given.has(method.of)) return [];
-    if (call.from < init.to || (loop && call.from > loop.from) || scope.loops.some((one) => holds(one, call)))
-      return [];
+    if (call.from < init.to || call.from > begin || scope.loops.some((one) => holds(one, call))) return [];
     const text = `\`${method.of}\` is moved after init, which has loaded the checkpoint by then: what belongs to it stays where it was. Move it before init`;
     return [script.at('moveAfterInit', call, text)];
   });
+}
+
+/** Returns where the training begins behind `init`: at a loop, or at a call that is given the run. */
+function beginOfTraining(scope: Scope, init: Call): number {
+  const loop = scope.loops.find((one) => one.from > init.to);
+  const given = callsIn(scope.nodes).find(({ from, args, keywords }) => {
+    const values = [...args, ...keywords.map(({ value }) => value)];
+    return from > init.to && values.some((value) => scope.names.run.has(keyOf(value) ?? ''));
+  });
+  return Math.min(loop?.from ?? Number.POSITIVE_INFINITY, given?.from ?? Number.POSITIVE_INFINITY);
 }

@@ -78,9 +78,9 @@ export function methodOf(call: Call): { of: Key; method: string } | null {
   return of === null ? null : { of, method: call.func.attr };
 }
 
-/** Finds the call of `trainstash.init` in a scope. */
+/** Finds the call of `trainstash.init` in a scope. It takes keywords only, which another function called `init` rarely does. */
 export function initIn(scope: Scope): Call | undefined {
-  return callsIn(scope.nodes).find(isInit);
+  return callsIn(scope.nodes).find((call) => isInit(call) && call.args.length === 0);
 }
 
 /** Tells whether everything in a node runs in the scope itself: no definition lies between. */
