@@ -63,7 +63,7 @@ test('a run that was killed on one machine goes on on another with the same bits
   expect(await ok(one, 'remote', 'gc', 'box', '--dry-run')).toContain('0 objects (0 B) would be deleted');
   expect(await ok(one, 'remote', 'rm', 'box')).toContain('stays there');
   expect((await one.cli('push')).stderr).toContain('remote add');
-});
+}, 180_000);
 
 test('a clone takes everything, and the command of a run without a job is shown before it runs here', async () => {
   const one = makeFixture();
@@ -89,7 +89,7 @@ test('a clone takes everything, and the command of a run without a job is shown 
   );
   await ok(two, 'resume', '1', '--yes');
   expect((await two.cli('resume', '1')).stderr).not.toContain('machine command');
-});
+}, 180_000);
 
 test('a copied store sends nothing to the remotes that it names until somebody accepts it', async () => {
   const one = makeFixture();

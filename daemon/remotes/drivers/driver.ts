@@ -49,7 +49,7 @@ export interface Driver {
 export function unreachable(remote: string, reason: string): TrainstashError<'remoteUnreachable'> {
   return new TrainstashError(
     'remoteUnreachable',
-    `The remote ${remote} cannot be reached: ${reason}. Everything here is kept as it was; what was sent before stays there and is not sent again. Try again once it answers.`,
+    `The remote ${remote} cannot be reached: ${asPart(reason)}. Everything here is kept as it was; what was sent before stays there and is not sent again. Try again once it answers.`,
     { remote, reason },
   );
 }
@@ -57,7 +57,7 @@ export function unreachable(remote: string, reason: string): TrainstashError<'re
 export function denied(remote: string, reason: string): TrainstashError<'remoteDenied'> {
   return new TrainstashError(
     'remoteDenied',
-    `The remote ${remote} refused access: ${reason}. Nothing here was changed. \`trainstash remote test ${remote}\` shows what is allowed.`,
+    `The remote ${remote} refused access: ${asPart(reason)}. Nothing here was changed. Check credentials and permissions, then try again.`,
     { remote, reason },
   );
 }
@@ -73,7 +73,7 @@ export function full(remote: string): TrainstashError<'remoteFull'> {
 export function gone(remote: string, place: string): TrainstashError<'remoteGone'> {
   return new TrainstashError(
     'remoteGone',
-    `${place}, where the remote ${remote} is kept, is not there, or is empty. Nothing was written. Mount or restore it. If it is gone for good, \`trainstash remote rm\` and \`remote add\` begin anew.`,
+    `${place}, where the remote ${remote} is kept, is not there, or is empty. Nothing was written. Mount, make or restore it. If it is gone for good, \`trainstash remote rm\` and \`remote add\` begin anew.`,
     { remote, place },
   );
 }
@@ -84,6 +84,11 @@ export function damagedObject(remote: string, object: string, problem: string): 
     `${object} on the remote ${remote} cannot be used: ${problem}. Nothing of it was stored. \`trainstash remote fsck ${remote}\` lists what is intact there.`,
     { remote, object },
   );
+}
+
+/** Makes the words of somebody else a part of a sentence. */
+function asPart(reason: string): string {
+  return reason.trim().replace(/\.+$/, '');
 }
 
 /** Collects the keys of a listing. */

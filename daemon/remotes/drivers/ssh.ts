@@ -250,7 +250,8 @@ export class SshDriver implements Driver {
       child.kill();
       const failure = await ended;
       const reason = failure ?? lastLine(said);
-      throw REFUSED.test(said) ? denied(this.#name, `ssh: ${reason}`) : unreachable(this.#name, `ssh: ${reason}`);
+      const words = reason.startsWith('ssh: ') ? reason : `ssh: ${reason}`;
+      throw REFUSED.test(said) ? denied(this.#name, words) : unreachable(this.#name, words);
     }
   }
 }
