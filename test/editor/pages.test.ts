@@ -1,5 +1,5 @@
 /** Pages beside the side bar: files with mistakes, exports, the dashboard, a comparison. */
-import { appendFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { runPause, runUpdate } from '../../protocol/messages/run.ts';
@@ -180,6 +180,14 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   await diff.getByRole('button', { name: 'Open all in the diff editor' }).click();
   await editor.page.getByText('// another thought').first().waitFor();
   await editor.shot('diff-code');
+  // A row is compared with the best of the others, and reported about in a file.
+  await editor.rowMenu(editor.row(/small #2/), 'Compare with the Best Run');
+  await editor.page.getByRole('tab', { name: /small #2@18 ↔ small #[13]@/ }).waitFor();
+  await editor.rowMenu(editor.row(/small #2/), 'Write a Report…');
+  await offer.getByText('Report about small #2').waitFor();
+  await editor.page.keyboard.press('Enter');
+  await editor.notification(/The report is one file of [\d.]+ kB/);
+  expect(readFileSync(join(fixture.root, 'small-2.html'), 'utf8')).toContain('<figcaption>val_loss');
 
   // Both pages come back with the window, with the same contents.
   await until('the editor has written down what is open', () => editor.hasStored('sides'));
