@@ -3,6 +3,7 @@ import type { FuzzTarget } from './target.ts';
 import { requests } from './targets/daemon.ts';
 import { checkpointFiles, eventFiles } from './targets/formats.ts';
 import { hdf5Files } from './targets/inspector.ts';
+import { typedConfig, typedScript } from './targets/language.ts';
 import { stores } from './targets/stores.ts';
 import { config, lines, messages, sessionRecords } from './targets/texts.ts';
 
@@ -12,6 +13,8 @@ export const TARGETS: readonly FuzzTarget[] = [
   hdf5Files,
   messages,
   config,
+  typedConfig,
+  typedScript,
   lines,
   sessionRecords,
   requests,
