@@ -7,6 +7,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { Message } from 'vscode-jsonrpc/node';
 import { TextDocument, type TextDocumentContentChangeEvent } from 'vscode-languageserver-textdocument';
 import { BoundedMessageReader, DirectMessageWriter } from '../base/framing.ts';
+import { daemonLeaving } from '../protocol/messages/daemon.ts';
 
 /** Limit for one message, as the daemon has it for language connections. */
 const MAX_BYTES = 32 << 20;
@@ -17,12 +18,14 @@ const RETRY_MS = [0, 200, 1_000, 5_000];
 /** Any message of the protocol: a request has `method` and `id`, a notification `method`, an answer `id`. */
 type Wire = Message & { id?: number | string; method?: string; params?: unknown };
 
+type Leaving = NonNullable<typeof daemonLeaving.params>;
+
 interface Opened {
   textDocument: { uri: string; languageId: string; version: number; text: string };
 }
 
 export class LanguageBridge {
-  readonly #dial: () => Promise<Socket>;
+  readonly #dial: (start: boolean) => Promise<Socket>;
   readonly #editor: DirectMessageWriter;
   readonly #log: (text: string) => void;
   readonly #documents = new Map<string, TextDocument>();
@@ -33,8 +36,10 @@ export class LanguageBridge {
   #socket: Socket | null = null;
   #queue: Wire[] = [];
   #ended = false;
+  /** Someone has stopped the daemon on purpose: the next one is waited for, and not started. */
+  #isStopped = false;
 
-  constructor(setup: { dial: () => Promise<Socket>; output: Writable; log: (text: string) => void }) {
+  constructor(setup: { dial: (start: boolean) => Promise<Socket>; output: Writable; log: (text: string) => void }) {
     this.#dial = setup.dial;
     this.#editor = new DirectMessageWriter(setup.output);
     this.#log = setup.log;
@@ -91,10 +96,10 @@ export class LanguageBridge {
     for (let attempt = 0; !this.#ended; attempt++) {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]));
       try {
-        this.#take(await this.#dial());
+        this.#take(await this.#dial(!this.#isStopped));
         return;
       } catch (error) {
-        this.#log((error as Error).message);
+        if (!this.#isStopped) this.#log((error as Error).message);
       }
     }
   }
@@ -116,7 +121,10 @@ export class LanguageBridge {
       const wire = message as Wire;
       // The editor has had an answer to its `initialize` from an earlier daemon.
       if (!greeted && wire.method === undefined && wire.id === secondHello) greeted = true;
-      else {
+      else if (wire.method === daemonLeaving.method) {
+        const { reason } = wire.params as Leaving;
+        this.#isStopped = reason === 'asked';
+      } else {
         if (wire.method === undefined && wire.id !== undefined) this.#waiting.delete(wire.id);
         void this.#editor.write(wire);
       }
@@ -131,6 +139,7 @@ export class LanguageBridge {
     for (const wire of this.#queue) void writer.write(wire);
     this.#queue = [];
     this.#daemon = writer;
+    this.#isStopped = false;
   }
 
   #lost(): void {

@@ -11,7 +11,7 @@ import {
 } from 'vscode-jsonrpc/node';
 import { BoundedMessageReader, DirectMessageWriter } from '../base/framing.ts';
 import { TrainstashError, toWire } from '../protocol/errors.ts';
-import { daemonHello, taskProgressed } from '../protocol/messages/daemon.ts';
+import { daemonHello, daemonLeaving, taskProgressed } from '../protocol/messages/daemon.ts';
 import type { Notification, Request } from '../protocol/messages/request.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
 import { type LanguagePeer, type LanguageService, UnknownMethod } from './language/peer.ts';
@@ -112,9 +112,10 @@ export class MessageServer {
         connected.socket.destroy();
         continue;
       }
-      // An editor that only speaks the Language Server Protocol knows none of our own.
-      if (connected.language) connected.language.heard(notification.method);
-      else void connected.connection.sendNotification(notification.method, params).catch(() => {});
+      // An editor that only speaks the Language Server Protocol knows none of our own; its bridge knows this one.
+      connected.language?.heard(notification.method);
+      if (!connected.language || notification.method === daemonLeaving.method)
+        void connected.connection.sendNotification(notification.method, params).catch(() => {});
     }
   }
 

@@ -62,6 +62,20 @@ describe('faults', () => {
     ]);
   });
 
+  test('a daemon that was stopped on purpose is not started again, and the next one is found', async () => {
+    const { fixture, client, path } = await editor();
+    await client.open(path, '{"jbos": 1}');
+    expect((await fixture.cli('daemon', 'stop')).code).toBe(0);
+    const hover = client.ask<Hover | null>('hover', path, { line: 0, character: 3 }).then(
+      () => 'answered',
+      () => 'given up',
+    );
+    await expect(fixture.connect({ start: false })).rejects.toMatchObject({ code: 'daemonUnavailable' });
+    await fixture.connect();
+    await hover;
+    expect((await client.change(path, '{"jobs": 1}')).map(({ code }) => code)).toEqual(['configValue']);
+  });
+
   test('a document outside of any project, an unsaved one, and one with a byte-order mark are looked at', async () => {
     const { fixture, client } = await editor();
     const outside = join(fixture.folder, 'elsewhere/trainstash.jsonc');
