@@ -286,7 +286,7 @@ function reportEnd(context: Context, ended: Run): number {
   }
   const seconds = ((ended.endedAt ?? Date.now()) - (ended.startedAt ?? ended.createdAt)) / 1000;
   context.write(
-    `${safe(ended.name)} ${ended.status} after ${duration(seconds)}${ended.reason ? `: ${safe(ended.reason)}` : ''}.\n`,
+    `${safe(ended.name)} ${ended.status} after ${duration(seconds)}${ended.reason ? `: ${safe(ended.reason.replace(/\.$/, ''))}` : ''}.\n`,
   );
   const words = resumeWords(ended);
   if (['failed', 'lost', 'paused'].includes(ended.status) && words)

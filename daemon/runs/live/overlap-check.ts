@@ -25,6 +25,8 @@ export class OverlapCheck {
     const { resumedFrom, id, environment, startedAt } = this.#session;
     // A script that restores only its weights does other steps after a resume, and never promised the same.
     if (!run.cooperative) return [];
+    // After a rollback the first steps may be equal all the same, NaN included, which proves nothing.
+    if (this.#session.isChanged && (run.rolledBack ?? 0) > 0) return [];
     if (this.#isDone || !resumedFrom || run.parent?.checkpoint === resumedFrom.checkpoint) return [];
     if (await this.#isOfAnotherBackend(resumedFrom.checkpoint, environment)) return [];
     const overlap = await store.compareOverlap(id);
