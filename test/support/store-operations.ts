@@ -89,6 +89,10 @@ export const OPERATIONS = {
     const made = await store.createRun({ ...run, id: randomId(), name: '' });
     await store.putRun({ ...made, status: 'completed' });
   },
+  'put a run that has ended': async ({ store, run, session }) => {
+    const ended: Run = { ...run, id: randomId(), number: 0, name: '', status: 'completed' };
+    await store.putEnded([{ run: ended, session: { ...session, id: randomId(), run: ended.id } }]);
+  },
   'read a run for another store': ({ store, run }) => store.exchangedRun(run.id, {}),
   'take a run in': async ({ store, run }) => {
     const { run: record } = await store.exchangedRun(run.id, {});
@@ -109,6 +113,7 @@ export const OPERATIONS = {
   'plan a collection': ({ store }) => store.plan(true),
   'pin a checkpoint': ({ store }) => store.pinCheckpoint(FIRST, true),
   'pin the checkpoints of a run': ({ store, run }) => store.pinCheckpointsOf(run, true),
+  'mark trouble': ({ store }) => store.markTrouble(FIRST, 'nan'),
   'find a model': ({ store }) => store.checkpointWithTag('models/none@1'),
   'list models': ({ store }) => store.tagsWithPrefix('models/'),
   'apply retention': ({ store, run }) => store.applyRetention(run.id, KEEP_ALL),
