@@ -47,7 +47,7 @@ export function packaging(make: boolean): PythonEnvironment {
  * every test run uses, `lightning-2.1.txt` an older one.
  */
 export function frameworks(): FrameworkEnvironment[] {
-  const names = readdirSync(LOCKS).map((file) => basename(file, '.txt'));
+  const names = readdirSync(LOCKS).flatMap((file) => (file.endsWith('.txt') ? [basename(file, '.txt')] : []));
   return names
     .filter((name) => ![CURRENT_TORCH, OLDEST_TORCH, PACKAGING, ...SERVERS].includes(name))
     .map((name) => ({ name, framework: name.replace(/-\d.*$/, ''), isOlder: /-\d/.test(name) }));
