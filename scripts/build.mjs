@@ -184,7 +184,7 @@ mkdirSync(join(dist, 'docs'), { recursive: true });
 for (const page of ['errors.md', 'diagnostics.md']) cpSync(join(root, 'docs', page), join(dist, 'docs', page));
 cpSync(join(root, 'python/src'), join(dist, 'python'), {
   recursive: true,
-  filter: (source) => !/__pycache__|\.egg-info$/.test(source),
+  filter: (source) => !/__pycache__|\.(egg-info|md)$/.test(source),
 });
 // Shared rules, in the place where the Python package looks for them.
 cpSync(join(root, 'protocol/rules'), join(dist, 'python/trainstash/rules'), { recursive: true });
