@@ -2,7 +2,7 @@
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { isBetter } from '../../protocol/numbers.ts';
-import type { CheckpointBody } from '../store/checkpoints/writer.ts';
+import type { CheckpointBody } from '../store/checkpoints/body.ts';
 import type { Store } from '../store/client.ts';
 
 export interface SideContext {

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import type { Checkpoint, Proof } from '../../protocol/domain.ts';
 import { bodyOf, readProof } from '../store/catalog/rows.ts';
-import { type CheckpointBody, checkpointOf } from '../store/checkpoints/writer.ts';
-import { MAX_CHUNK_BYTES } from '../store/objects/chunking.ts';
+import { type CheckpointBody, checkpointOf } from '../store/checkpoints/body.ts';
+import { MAX_CHUNK_BYTES } from '../store/objects/limits.ts';
 import { damagedObject } from './drivers/driver.ts';
 import { codecOf, manifestKey } from './layout.ts';
 

@@ -10,7 +10,8 @@ import type { Catalog } from './catalog/catalog.ts';
 import { takeEvents } from './catalog/events.ts';
 import type { Metrics } from './catalog/metrics.ts';
 import { type Points, rangeOf, where } from './catalog/points.ts';
-import { checkpointOf, soundBodyOf, unpackMetrics } from './checkpoints/writer.ts';
+import { checkpointOf } from './checkpoints/body.ts';
+import { soundBodyOf, unpackMetrics } from './checkpoints/writer.ts';
 import type { Objects } from './objects/objects.ts';
 
 /** Updates the catalog's checkpoints from objects.db, if a crash left it behind. */

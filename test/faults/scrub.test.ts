@@ -3,7 +3,7 @@ import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from 'node:
 import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../base/sqlite.ts';
-import type { CheckpointBody } from '../../daemon/store/checkpoints/writer.ts';
+import type { CheckpointBody } from '../../daemon/store/checkpoints/body.ts';
 import { rowSum } from '../../daemon/store/objects/objects.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { daemonStop } from '../../protocol/messages/daemon.ts';

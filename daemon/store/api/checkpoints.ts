@@ -2,16 +2,11 @@
 import type { Checkpoint, Proof, Run } from '../../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { bodyOf } from '../catalog/rows.ts';
+import type { CheckpointBody } from '../checkpoints/body.ts';
 import { type Doubt, sharesCause } from '../checkpoints/doubts.ts';
 import { type ReadPort, serveReads } from '../checkpoints/read-port.ts';
 import { holdsAllOf } from '../checkpoints/replacing.ts';
-import {
-  type CheckpointBody,
-  type CheckpointSource,
-  digestOf,
-  restoreCheckpoint,
-  saveCheckpoint,
-} from '../checkpoints/writer.ts';
+import { type CheckpointSource, digestOf, restoreCheckpoint, saveCheckpoint } from '../checkpoints/writer.ts';
 import { bestOf, type KeepPolicy, newestGood } from '../maintenance/retention.ts';
 import { makeReserve, withReserve } from '../maintenance/sweep.ts';
 import { MIN_PREFIX, type Parts } from './parts.ts';

@@ -6,7 +6,7 @@ import type { Checkpoint } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Metrics } from '../catalog/metrics.ts';
-import { checkpointOf } from '../checkpoints/writer.ts';
+import { checkpointOf } from '../checkpoints/body.ts';
 import { bytesOutside, type Outside } from '../maintenance/outside.ts';
 import { DEFAULT_KEEP, type KeepPolicy, type KeepReason, keptBecause } from '../maintenance/retention.ts';
 import type { Upkeep } from '../maintenance/schedule.ts';

@@ -19,8 +19,8 @@ import { ingredientSchema } from '../../../protocol/ingredients.ts';
 import { nameProblem, namesProblem } from '../../../protocol/names.ts';
 import { skipSchema, TROUBLES } from '../../../protocol/rollback.ts';
 import { checkpointFileSchema, idSchema as id, objectIdSchema as object } from '../../../protocol/session.ts';
+import type { CheckpointBody } from '../checkpoints/body.ts';
 import type { KeptFileBody } from '../checkpoints/restored-files.ts';
-import type { CheckpointBody } from '../checkpoints/writer.ts';
 import type { SavedRow } from '../objects/objects.ts';
 import { mendCheckpoint, mendRun } from './earlier-rows.ts';
 

@@ -8,7 +8,7 @@ import type { Coders } from '../objects/codec-pool.ts';
 import type { Objects, SavedRow } from '../objects/objects.ts';
 import { chunkProblem, type EncodedChunk } from '../objects/stack.ts';
 import { verifiedBytes } from '../objects/verified-read.ts';
-import { type CheckpointBody, checkpointOf } from './writer.ts';
+import { type CheckpointBody, checkpointOf } from './body.ts';
 
 /** Checkpoint from elsewhere: its description, and the hashes of its chunks in order. */
 export interface IncomingCheckpoint {

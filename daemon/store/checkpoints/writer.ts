@@ -8,7 +8,7 @@ import * as v from 'valibot';
 import { readJson, syncDirectory } from '../../../base/files.ts';
 import { inside } from '../../../base/inside.ts';
 import { Pending } from '../../../base/pending.ts';
-import type { Checkpoint, Proof, Run, Session } from '../../../protocol/domain.ts';
+import type { Checkpoint, Run, Session } from '../../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import {
   CHECKPOINT_FILE,
@@ -23,29 +23,19 @@ import {
 } from '../../../protocol/session.ts';
 import type { Metrics } from '../catalog/metrics.ts';
 import { type Points, where } from '../catalog/points.ts';
-import { bodyOf, keptBodyOf, readProof } from '../catalog/rows.ts';
-import { MAX_CHUNK_BYTES } from '../objects/chunking.ts';
+import { bodyOf, keptBodyOf } from '../catalog/rows.ts';
 import type { Save } from '../objects/chunks.ts';
 import type { Coders } from '../objects/codec-pool.ts';
 import type { Hasher } from '../objects/hasher.ts';
 import { FileChanged, hashFile } from '../objects/hashing.ts';
-import type { MarkKind, Objects, SavedFile, SavedRow } from '../objects/objects.ts';
-import { parseDoubt, withDoubts } from './doubts.ts';
+import { MAX_CHUNK_BYTES } from '../objects/limits.ts';
+import type { Objects, SavedFile, SavedRow } from '../objects/objects.ts';
+import { type CheckpointBody, checkpointOf } from './body.ts';
 import { restoreFile, type StoredFile, storeFile } from './file-io.ts';
 
 /** Limit of metrics, two hundred million points: Trainstash did not write more, and memory could not hold it. */
 const MAX_METRIC_BYTES = 1 << 30;
 const metricHeadSchema = v.array(v.tuple([v.string(), v.pipe(v.number(), v.safeInteger(), v.minValue(0))]));
-
-/** Body of a saved row of kind `checkpoint`: enough to rebuild the catalog's rows. */
-export interface CheckpointBody {
-  checkpoint: CheckpointFile;
-  stateDigest: string;
-  storedBytes: number;
-  files: SavedFile[];
-  run: Run;
-  session: Session;
-}
 
 export interface CheckpointSource {
   directory: string;
@@ -227,51 +217,6 @@ function freePlace(id: string, folder: string, name: string): string {
   const path = inside(folder, name);
   if (existsSync(path)) throw damaged(id, `${name} has the same name as another of its files on this file system`);
   return path;
-}
-
-export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; value: string }[]): Checkpoint {
-  const { checkpoint, stateDigest: digest, storedBytes, files, session } = bodyOf(row);
-  const mark = (kind: MarkKind) => marks.find((entry) => entry.kind === kind)?.value;
-  const proof = readProof(mark('proof'));
-  const trash = mark('trash');
-  const pin = mark('pin');
-  const trouble = mark('trouble');
-  const doubts = marks.flatMap(({ kind, value }) => (kind === 'doubt' ? (parseDoubt(value) ?? []) : []));
-  const shown: Checkpoint = {
-    id: row.id,
-    run: row.run,
-    session: session.id,
-    step: checkpoint.step,
-    epoch: checkpoint.epoch,
-    createdAt: checkpoint.createdAt,
-    bytes: files.reduce((sum, file) => sum + file.bytes, 0),
-    storedBytes,
-    reasons: checkpoint.reasons,
-    tags: marks.filter((entry) => entry.kind === 'tag').map((entry) => entry.value),
-    grade: gradeOf(checkpoint.grade, proof),
-    missing: checkpoint.missing,
-    lacks: checkpoint.lacks ?? [],
-    ingredients: checkpoint.ingredients,
-    proof,
-    stateDigest: digest,
-    parent: checkpoint.parent,
-    metrics: checkpoint.metrics,
-    trashedAt: trash === undefined ? null : Number(trash) || 0,
-    ...(mark('kept') === undefined ? {} : { keep: true as const }),
-    ...(pin === undefined ? {} : { pinned: pin === 'run' ? ('run' as const) : ('checkpoint' as const) }),
-    ...(trouble === undefined ? {} : { trouble: trouble === 'spike' ? ('spike' as const) : ('nan' as const) }),
-  };
-  return withDoubts(shown, doubts);
-}
-
-/**
- * Determines the grade. A proof can raise a complete checkpoint to verified, and lower it when state was shown to be
- * missing; no more.
- */
-function gradeOf(declared: CheckpointFile['grade'], proof: Proof | null): Checkpoint['grade'] {
-  if (declared !== 'complete' || proof === null) return declared;
-  if (proof.verdict === 'equal') return 'verified';
-  return proof.verdict === 'state missing' ? 'partial' : 'complete';
 }
 
 function readFacts(directory: string): CheckpointFile {

@@ -13,7 +13,8 @@ import { TORCH_STATE_FILE } from '../../../protocol/session.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Masker } from '../catalog/masked-records.ts';
 import { readRun, readSession } from '../catalog/rows.ts';
-import { type CheckpointBody, soundBodyOf } from '../checkpoints/writer.ts';
+import type { CheckpointBody } from '../checkpoints/body.ts';
+import { soundBodyOf } from '../checkpoints/writer.ts';
 import type { Objects, SavedRow } from '../objects/objects.ts';
 import { returnSpace } from './sweep.ts';
 

@@ -7,8 +7,8 @@ import { elementBytes } from '../../../formats/dtypes.ts';
 import { FormatError } from '../../../formats/format-error.ts';
 import { readHeader } from '../../../formats/safetensors-reader.ts';
 import { dataOffset, readZip } from '../../../formats/zip.ts';
+import { MAX_CHUNK_BYTES } from './limits.ts';
 
-export const MAX_CHUNK_BYTES = 4 << 20;
 /** Size below which neighbours share a chunk: a row for each bias vector would cost more than it saves. */
 const SMALL_BYTES = 128 << 10;
 /** Memory limit for reading a structure: the store's thread is part of the daemon. */

@@ -5,8 +5,9 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { ContentCutter, MAX_CHUNK_BYTES, structuralCuts } from './chunking.ts';
+import { ContentCutter, structuralCuts } from './chunking.ts';
 import { type Codec, chooseCodec, encodeChunk } from './codec.ts';
+import { MAX_CHUNK_BYTES } from './limits.ts';
 import type { EncodedChunk } from './stack.ts';
 
 /** Size of a read: each piece is hashed at once, while it is in the processor's cache. */

@@ -1,7 +1,7 @@
 /** Stored form of a chunk: by itself, or as a delta to another, which may be a delta in turn. */
 import { TrainstashError } from '../../../protocol/errors.ts';
-import { MAX_CHUNK_BYTES } from './chunking.ts';
 import { CODEC, decodeChunk } from './codec.ts';
+import { MAX_CHUNK_BYTES } from './limits.ts';
 
 /** Limit of a chain, far above what packing makes: a chunk that is its own base must not be read for ever. */
 export const MAX_STACK = 64;
