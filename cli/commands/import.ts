@@ -15,7 +15,7 @@ const PROBLEMS = 8;
 
 export const importCommands: Record<string, Command> = {
   import: {
-    summary: 'import runs that other tools have recorded: W&B, MLflow, Lightning …',
+    summary: 'take in runs that other tools recorded: W&B, MLflow, Lightning …',
     usage: 'PATH… [--dry-run] [--metrics-only] [--job JOB] [--yes]',
     options: {
       'dry-run': { type: 'boolean', short: 'n' },

@@ -11,7 +11,7 @@ const DEFAULT_FILE = 'trainstash-report.html';
 
 export const reportCommands: Record<string, Command> = {
   report: {
-    summary: 'write an HTML report about one or several runs, to be sent to somebody',
+    summary: 'write an HTML report about runs, to be sent to somebody',
     usage: '[RUN…] [--to FILE] [--force]',
     options: { to: { type: 'string' }, force: { type: 'boolean' } },
     words: [0, Number.POSITIVE_INFINITY],

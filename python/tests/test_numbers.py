@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "src"))
 
 from trainstash.environment import merged_params, plain_params
 from trainstash.numbers import (
