@@ -22,18 +22,25 @@ def shown(seen):
             elif character == '\\r': at = 0
             else: cells[at:at + 1], at = [character], at + 1
         yield ''.join(cells)
-def until(wanted):
-    seen, end = '', time.monotonic() + 15
+def shows(wanted, seconds):
+    global seen
+    seen, end = '', time.monotonic() + seconds
     while time.monotonic() < end:
         if select.select([terminal], [], [], 0.1)[0]:
             seen += os.read(terminal, 65536).decode(errors='replace')
-            if any(wanted in line for line in shown(seen)): return
-    sys.exit(f'{wanted!r} is not in {seen!r}')
+            if any(wanted in line for line in shown(seen)): return True
+    return False
 os.write(terminal, (script + "; echo rea''dy\\n").encode())
-until('ready')
+shows('ready', 15)
 for typed, wanted in lines:
-    os.write(terminal, (typed + '\\t').encode())
-    until(wanted)
+    # A key that is typed while the shell completes may be lost, also the one that clears the line: then it is typed anew.
+    for attempt in range(4):
+        os.write(terminal, (typed + '\\t').encode())
+        if shows(wanted, 5 if attempt < 3 else 15): break
+        os.write(terminal, b'\\x03')
+        shows('\\0', 0.5)
+    else:
+        sys.exit(f'{wanted!r} is not in {seen!r}')
     os.write(terminal, b'\\x15')
 os.write(terminal, b'exit\\n')
 os.close(terminal)
