@@ -1,6 +1,6 @@
 /** Attaches this terminal to a run's: shows its output as it comes and sends it the keystrokes. Detaching ends nothing. */
 import type { Client } from '../client/connect.ts';
-import { LOG_WAIT_MS, logRead } from '../protocol/messages/metrics.ts';
+import { nextLogPage } from '../client/follow-log.ts';
 import { runInput } from '../protocol/messages/run.ts';
 
 /** Size of the earlier output that is shown. */
@@ -22,6 +22,7 @@ export async function attach(
     goOn(null);
   };
   let asking = false;
+  const request: Client['request'] = (message, params) => client.request(message, params);
   const type = (text: string) => void client.request(runInput, { root, run, text }).catch(() => {});
   const onData = (bytes: Buffer) => {
     const text = bytes.toString('utf8');
@@ -47,7 +48,7 @@ export async function attach(
   try {
     let place: { offset: number; last?: number } = { offset: 0, last: BEFORE_BYTES };
     while (!left) {
-      const page = await Promise.race([client.request(logRead, { root, run, ...place, waitMs: LOG_WAIT_MS }), leaving]);
+      const page = await Promise.race([nextLogPage(request, { root, run, ...place }), leaving]);
       if (!page) break;
       place = { offset: page.offset };
       if (page.text) {

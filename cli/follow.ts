@@ -1,8 +1,9 @@
 /** Watches a run until it ends: with a line that updates itself in a terminal, with a line now and then elsewhere. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../client/connect.ts';
+import { nextLogPage } from '../client/follow-log.ts';
 import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
-import { LOG_WAIT_MS, logRead } from '../protocol/messages/metrics.ts';
+import { logRead } from '../protocol/messages/metrics.ts';
 import { noticeRaised, runChanged, runShow } from '../protocol/messages/run.ts';
 import { Bars } from './bars.ts';
 import { paint, safe } from './format.ts';
@@ -123,7 +124,10 @@ export async function copyLog(client: Client, root: string, run: string, options
     let page = await client.request(logRead, place);
     if (!page.text && !page.ended && follow) {
       bars?.rest();
-      const next = await Promise.race([client.request(logRead, { ...place, waitMs: LOG_WAIT_MS }), detached]);
+      const next = await Promise.race([
+        nextLogPage((message, params) => client.request(message, params), place),
+        detached,
+      ]);
       if (!next) break;
       page = next;
     }

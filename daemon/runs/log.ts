@@ -1,6 +1,8 @@
 /** Reads the output of a run, all sessions one after another. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { nextChange } from '../../base/watch.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import type { LogPage } from '../../protocol/messages/metrics.ts';
 import { integer } from '../../protocol/words.ts';
 import { printedBytes, readPrinted } from '../../session/printed.ts';
 import { type ProjectContext, sessionOf } from './context.ts';
@@ -18,13 +20,9 @@ export interface LogPlace {
   last?: number;
 }
 
+/** Time in which a burst of output becomes one page: a bar that is drawn a hundred times a second is not a hundred answers. */
+const GATHER_MS = 30;
 const isOutput = (name: string) => name.startsWith('output');
-
-export interface LogPage {
-  text: string;
-  offset: number;
-  ended: boolean;
-}
 
 /**
  * Reads the next page, and waits for one if there is nothing new yet. Returns an empty page after `waitMs`.
@@ -48,6 +46,10 @@ export async function nextLog(
     const change = waitMs > 0 ? nextChange(folders, { withinMs: LOOK_MS, signal, isOf: isOutput }) : null;
     try {
       const page = await readLog(context, run, from);
+      if (change && page.text && page.offset - from.offset < PAGE_BYTES / 2 && from.last === undefined) {
+        await sleep(GATHER_MS);
+        return await readLog(context, run, from);
+      }
       if (!change || page.text || page.ended || performance.now() >= deadline || signal.aborted) return page;
       from.offset = page.offset;
       delete from.last;

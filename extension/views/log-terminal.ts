@@ -3,9 +3,9 @@
  * TensorFlow.js training reads none. Closing the terminal does not end the run.
  */
 import * as vscode from 'vscode';
+import { nextLogPage } from '../../client/follow-log.ts';
 import { LogFilter } from '../../client/log-filter.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
-import { LOG_WAIT_MS, logRead } from '../../protocol/messages/metrics.ts';
 import { runChanged, runInput } from '../../protocol/messages/run.ts';
 import type { Connection } from '../core/connection.ts';
 import { oneLine, plain } from '../core/text.ts';
@@ -106,11 +106,10 @@ export class LogTerminal implements vscode.Pseudoterminal {
   async #follow(): Promise<void> {
     while (!this.#closed) {
       try {
-        const { text, offset, ended } = await this.#connection.poll(logRead, {
+        const { text, offset, ended } = await nextLogPage((message, params) => this.#connection.poll(message, params), {
           root: this.#root,
           run: this.#run.id,
           offset: this.#offset,
-          waitMs: LOG_WAIT_MS,
         });
         this.#offset = offset;
         if (this.#closed) return;

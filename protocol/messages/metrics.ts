@@ -24,6 +24,12 @@ export const usageQuery = request<{ series: UsageSeries[] }>()(
   v.object({ root, run: text, buckets: v.optional(v.pipe(count, v.minValue(1))) }),
 );
 
+export interface LogPage {
+  text: string;
+  offset: number;
+  ended: boolean;
+}
+
 /** Longest wait for output, and what one who follows a run asks for: a second request finds the daemon alive. */
 export const LOG_WAIT_MS = 10_000;
 
@@ -32,7 +38,7 @@ export const LOG_WAIT_MS = 10_000;
  * longer kept. `last` starts that many bytes before the end instead. `ended`: nothing more will come. `waitMs`: without new
  * output, the answer comes with the first that is printed, with the run's end, or after this time.
  */
-export const logRead = request<{ text: string; offset: number; ended: boolean }>()(
+export const logRead = request<LogPage>()(
   'log/read',
   v.object({
     root,
@@ -43,6 +49,9 @@ export const logRead = request<{ text: string; offset: number; ended: boolean }>
     waitMs: v.optional(v.pipe(count, v.maxValue(LOG_WAIT_MS))),
   }),
 );
+
+/** Place in a run's output from which the next page is requested. */
+export type LogRequest = NonNullable<typeof logRead.params>;
 
 /** New points. Lossy: at most 10 a second per run. */
 export const metricsAppended: Notification<{ store: string; run: string; step: number; values: MetricSeries[] }> = {
