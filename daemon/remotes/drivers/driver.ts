@@ -1,6 +1,13 @@
 /** The contract that each kind of remote fulfils. Keys are relative paths with `/`; an object appears complete, or not at all. */
 import { TrainstashError } from '../../../protocol/errors.ts';
 
+/**
+ * Folder of objects that are being written, on remotes that are folders: one may be reached as `file:` and by SSH. Those of killed
+ * writers are removed after a day.
+ */
+export const UNFINISHED = 'unfinished';
+export const UNFINISHED_MS = 86_400_000;
+
 export interface Entry {
   key: string;
   bytes: number;

@@ -18,12 +18,11 @@ import {
   type GetOptions,
   gone,
   type PutOptions,
+  UNFINISHED,
+  UNFINISHED_MS,
   unreachable,
 } from './driver.ts';
 
-/** Folder of objects that are being written. Those of killed writers are removed after a day. */
-const UNFINISHED = 'unfinished';
-const UNFINISHED_MS = 86_400_000;
 /** Size of objects without a name above which they are settled: what a crash loses is sent again. */
 const MOST_UNNAMED_BYTES = 64 << 20;
 /** Errors of file systems that cannot sync a folder, or have no links. */

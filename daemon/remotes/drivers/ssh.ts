@@ -15,15 +15,14 @@ import {
   type GetOptions,
   gone,
   type PutOptions,
+  UNFINISHED,
+  UNFINISHED_MS,
   unreachable,
 } from './driver.ts';
 import type { Variables } from './s3-credentials.ts';
 import { Sftp, SftpClosed, SftpStatus, STATUS } from './sftp.ts';
 import type { Attributes } from './sftp-packet.ts';
 
-/** Folder of objects that are being written. Those of killed writers are removed after a day. */
-const UNFINISHED = 'unfinished';
-const UNFINISHED_MS = 86_400_000;
 const ATTEMPTS = 3;
 const PAUSE_MS = 500;
 const FOLDERS_AT_ONCE = 16;
