@@ -11,7 +11,8 @@ TARGETS = {"wheel": "trainstash/rules", "sdist": "src/trainstash/rules"}
 
 class Rules(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: Dict[str, Any]) -> None:
-        """Adds the folder of rules to what is packed. An editable install finds it in the repository."""
+        """Adds the rules to what is packed, without the description of their folder. An editable install finds it in the repository."""
         rules = Path(self.root).parent / "protocol" / "rules"
         if version != "editable" and rules.is_dir():
-            build_data["force_include"][str(rules)] = TARGETS[self.target_name]
+            for path in rules.glob("*.json"):
+                build_data["force_include"][str(path)] = f"{TARGETS[self.target_name]}/{path.name}"

@@ -9,7 +9,7 @@ import pytest
 import trainstash.launching as launching
 
 #: Folders of tests that run in the environment of their framework only, and the package that they need.
-FRAMEWORKS = {"huggingface": "transformers", "keras": "keras", "lightning": "lightning", "paddle": "paddle"}
+FRAMEWORKS = {"notebooks": "ipykernel", "huggingface": "transformers", "keras": "keras", "lightning": "lightning", "paddle": "paddle"}
 # A folder of tests with the package's name is found as well, as a package without a file.
 collect_ignore = [folder for folder, package in FRAMEWORKS.items() if getattr(find_spec(package), "origin", None) is None]
 

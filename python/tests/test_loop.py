@@ -95,6 +95,11 @@ def test_loops_by_steps(launcher: Launcher, tmp_path: Path, how: str, kill: int)
     expect_exact(launcher, tmp_path, "own_loop", kill, HOW=how)
 
 
+@pytest.mark.parametrize("how", ["steps", "forever", "function of batches"])
+def test_a_resume_from_the_very_last_step_ends_with_the_state_of_a_training_that_is_over(launcher: Launcher, tmp_path: Path, how: str) -> None:
+    expect_exact(launcher, tmp_path, "own_loop", 30 if how == "function of batches" else 40, HOW=how)
+
+
 @pytest.mark.parametrize("kill", [5, 9, 10, 11, 15, 20])
 @pytest.mark.parametrize("how", ["phases", "same loader", "function"])
 def test_loops_without_epochs_one_after_the_other(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:

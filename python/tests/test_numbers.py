@@ -119,6 +119,10 @@ def test_numbers_of_numpy_and_torch():
             assert bits_of(as_number(getattr(numpy, kind)(text))) == bits_of(expected)
     assert as_number(numpy.array([0.5])) == 0.5
     assert as_number(numpy.array([0.5, 1])) is None
+    for masked in (numpy.ma.masked, numpy.ma.array([1.0], mask=[True]), numpy.ma.array([2.0, 3.0], mask=True).mean()):
+        assert bits_of(as_number(masked)) == "nan"
+    assert as_number(numpy.ma.array([1.0], mask=[False])) == 1.0
+    assert as_number(numpy.ma.array([1.0, 2.0], mask=True)) is None
     assert as_number(numpy.bool_(True)) == 1.0
     assert as_number(numpy.int64(2**62)) == 2.0**62
     for kind in (torch.float16, torch.bfloat16, torch.float32, torch.float64):

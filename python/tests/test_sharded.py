@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import pickle
 from pathlib import Path
@@ -13,14 +12,10 @@ import pytest
 import torch
 import trainstash
 from launcher import become
+from ranks import FORKS
 
 SCRIPT = Path(__file__).parent / "scripts" / "sharded_training.py"
 STEPS = 12
-# A process that has imported what takes seconds to import, and forks for each rank.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["launcher", "numpy", "torch.utils.data", "torch.distributed.fsdp", "torch.distributed.tensor.parallel", "torch.distributed.checkpoint"]
-)
 
 
 def train(

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../daemon/store/checkpoints/writer.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { PYTHON, pythonLaunch, runPython, script } from '../support/python.ts';
+import { useForks } from '../support/python-forks.ts';
 import { events, inbox, losses, resumeFrom } from '../support/trainer.ts';
 
 const VARIANTS: [string, Record<string, string>][] = [
@@ -14,12 +15,16 @@ const VARIANTS: [string, Record<string, string>][] = [
   ['bfloat16 weights with float32 slots', { BF16: '1' }],
 ];
 
+const fork = useForks();
+
 describe.skipIf(!PYTHON)('PyTorch, three lines: killed, resumed, paused, resumed is bit for bit the same', () => {
-  for (const [name, env] of VARIANTS) {
+  for (const [i, [name, env]] of VARIANTS.entries()) {
     test(name, async () => {
       const sessions = temporaryFolder();
+      // The first one as programs of their own, which share not even the seed of their hashes.
+      const begin = i === 0 ? runPython : fork;
       const run = (launch = pythonLaunch(), more: Record<string, string> = {}) =>
-        runPython(sessions, launch, [script('train.py')], { ...env, ...more });
+        begin(sessions, launch, [script('train.py')], { ...env, ...more });
       const whole = await run();
       expect(whole.output).toContain('FINAL');
       const killed = await run(pythonLaunch(), { DIE: '21' });
@@ -42,13 +47,13 @@ describe.skipIf(!PYTHON)('PyTorch, three lines: killed, resumed, paused, resumed
 
   test('a checkpoint that is due at the last batch of an epoch waits for its end: nothing of it runs again', async () => {
     const sessions = temporaryFolder();
-    const whole = await runPython(sessions, pythonLaunch(), [script('train.py')]);
+    const whole = await fork(sessions, pythonLaunch(), [script('train.py')]);
     const launch = pythonLaunch({ checkpoint: { everySeconds: 0, everySteps: 16, everyEpochs: null, onBest: false } });
-    const killed = await runPython(sessions, launch, [script('train.py')], { DIE: '18' });
+    const killed = await fork(sessions, launch, [script('train.py')], { DIE: '18' });
     const from = inbox(killed.directory).at(-1)!;
     expect(from.facts).toMatchObject({ step: 16, epoch: 1, batch: 0 });
     expect(from.facts.metrics).toHaveProperty('val_loss');
-    const resumed = await runPython(sessions, resumeFrom(launch, from), [script('train.py')]);
+    const resumed = await fork(sessions, resumeFrom(launch, from), [script('train.py')]);
     expect(resumed.final).toBe(whole.final);
     expect(losses(resumed.directory)[0]![0]).toBe(17);
     const scores = events(resumed.directory).filter((event) => event.type === 'metrics' && 'val_loss' in event.values);
@@ -61,10 +66,10 @@ describe.skipIf(!PYTHON)('PyTorch, three lines: killed, resumed, paused, resumed
       checkpoint: { everySeconds: 0, everySteps: null, everyEpochs: null, onBest: true },
       monitor: { metric: 'val_loss', mode: 'min' },
     });
-    const whole = await runPython(sessions, launch, [script('train.py')]);
+    const whole = await fork(sessions, launch, [script('train.py')]);
     const best = inbox(whole.directory).findLast(({ facts }) => facts.reasons.includes('best') && facts.step < 48)!;
     expect(best.facts.metrics).toHaveProperty('val_loss');
-    const resumed = await runPython(sessions, resumeFrom(launch, best), [script('train.py')]);
+    const resumed = await fork(sessions, resumeFrom(launch, best), [script('train.py')]);
     expect(resumed.final).toBe(whole.final);
   });
 
@@ -116,15 +121,10 @@ describe.skipIf(!PYTHON)('controls', () => {
     test(`${name} a resume is another training`, async () => {
       const sessions = temporaryFolder();
       const words = [script('controls.py'), script('train.py')];
-      const whole = await runPython(sessions, pythonLaunch(), words, env);
+      const whole = await fork(sessions, pythonLaunch(), words, env);
       expect(whole.output).toContain('FINAL');
-      const killed = await runPython(sessions, pythonLaunch(), words, { ...env, DIE: '29' });
-      const resumed = await runPython(
-        sessions,
-        resumeFrom(pythonLaunch(), inbox(killed.directory).at(-1)!),
-        words,
-        env,
-      );
+      const killed = await fork(sessions, pythonLaunch(), words, { ...env, DIE: '29' });
+      const resumed = await fork(sessions, resumeFrom(pythonLaunch(), inbox(killed.directory).at(-1)!), words, env);
       expect(resumed.output).toContain('FINAL');
       expect(resumed.final).not.toBe(whole.final);
     });

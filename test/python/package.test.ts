@@ -151,21 +151,6 @@ print('FINAL went on')`,
     expect(inbox(trained.directory).at(-1)!.facts.reasons).toEqual(['pause']);
   });
 
-  test('in a notebook a pause interrupts the cell and not the kernel', async () => {
-    const sessions = temporaryFolder();
-    const trained = await python(
-      sessions,
-      `import types; sys.modules['ipykernel'] = types.ModuleType('ipykernel')
-${SMALL}
-run = trainstash.init(model=model, optimizer=optimizer)
-open(os.path.join(run._engine.session.path, 'control'), 'w').write('{"seq": 4, "pause": true}')
-try: train(run, model, optimizer, 10_000)
-except KeyboardInterrupt as interrupt: print('FINAL', interrupt)`,
-    );
-    expect(trained.final).toMatch(/FINAL trainstash: paused at step \d+/);
-    expect(trained.directory.exit()).toMatchObject({ outcome: 'paused' });
-  });
-
   test('SIGTERM saves and leaves at the next step', async () => {
     const sessions = temporaryFolder();
     const trained = await python(

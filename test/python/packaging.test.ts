@@ -29,7 +29,9 @@ test.skipIf(!python)(
     expect(digest(fromSdist!)).toBe(digest(fromRepository!));
     const names = execFileSync(python!, ['-m', 'zipfile', '-l', fromSdist!], { encoding: 'utf8' });
     const modules = readdirSync(join(PACKAGE, 'trainstash')).filter((name) => /\.(py|typed)$/.test(name));
-    const rules = readdirSync(resolve(FOLDER, '../protocol/rules')).map((name) => `rules/${name}`);
+    const rules = readdirSync(resolve(FOLDER, '../protocol/rules'))
+      .filter((name) => name.endsWith('.json'))
+      .map((name) => `rules/${name}`);
     expect([...modules, ...rules].filter((name) => !names.includes(`trainstash/${name} `))).toEqual([]);
     expect(names).not.toContain('tests/');
   },

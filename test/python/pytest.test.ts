@@ -1,26 +1,14 @@
-/** Runs the tests of python/tests: all of them with today's PyTorch, those of the state with the oldest that is supported. */
+/** Runs the tests of python/tests with today's PyTorch. Those that start the most processes are in `pytest-processes.test.ts`. */
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { PYTHON_FOLDER, pytest, runInPackage } from '../support/pytest.ts';
-
-const CURRENT = process.env.TRAINSTASH_TEST_TORCH ?? '';
-const OLDEST = process.env.TRAINSTASH_TEST_OLDEST_TORCH ?? '';
-const TIMEOUT_MS = 300_000;
+import { CURRENT, ofProcesses, PYTEST_TIMEOUT_MS, PYTHON_FOLDER, pytest, runInPackage } from '../support/pytest.ts';
 
 test.skipIf(!CURRENT)(
   'pytest passes with today’s PyTorch',
   async ({ task }) => {
-    await pytest(task.meta, CURRENT, ['tests']);
+    await pytest(task.meta, CURRENT, ['tests', ...ofProcesses().map((file) => `--ignore=${file}`)]);
   },
-  TIMEOUT_MS,
-);
-
-test.skipIf(!OLDEST)(
-  'pytest passes with the oldest PyTorch',
-  async ({ task }) => {
-    await pytest(task.meta, OLDEST, ['tests', '-m', 'oldest']);
-  },
-  TIMEOUT_MS,
+  PYTEST_TIMEOUT_MS,
 );
 
 test.skipIf(!CURRENT)('mypy and ruff find nothing', async () => {

@@ -1,5 +1,10 @@
-/** Three tiny models on made-up data. `killAt`: SIGKILL by its own hand when that step's batch is asked for, once, and there is something in `inbox`. */
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+/**
+ * Three tiny models on made-up data. `killAt`: SIGKILL by its own hand when that step's batch is asked for, once, and
+ * there is something in `inbox`. `holdAfter`: does so many steps, then waits for the file `go`, which may name a later
+ * step to wait after, and which a pause or a stop makes too.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type * as tfTypes from '@tensorflow/tfjs-core';
 import type { Context, Model, OptimizerSpec, Training } from '../../trainer/training.ts';
 
@@ -14,6 +19,8 @@ export default {
     epochs: 3,
     killAt: 0,
     marker: '',
+    holdAfter: 0,
+    go: '',
     inbox: '',
     slow: 0,
     dropout: 0.25,
@@ -62,6 +69,10 @@ export default {
             writeFileSync(params.marker, '');
             process.kill(process.pid, 'SIGKILL');
           }
+          while (params.holdAfter > 0 && asked > heldAfter(params.holdAfter, params.go)) {
+            if (isToldToEnd()) writeFileSync(params.go, 'null');
+            await new Promise((resolve) => setTimeout(resolve, 5));
+          }
           if (params.failAt > 0 && asked === params.failAt) throw 'not even an Error';
           return tf.tidy(() => take(indices));
         },
@@ -83,6 +94,18 @@ export default {
 } satisfies Training;
 
 let lossCalls = 0;
+
+/** Returns the step that a held training does not go beyond for now. */
+function heldAfter(holdAfter: number, go: string): number {
+  if (!existsSync(go)) return holdAfter;
+  return JSON.parse(readFileSync(go, 'utf8')) ?? Number.POSITIVE_INFINITY;
+}
+
+/** Tells whether this process's session has a request to pause or to stop. */
+function isToldToEnd(): boolean {
+  const control = join(process.argv[2]!, 'control');
+  return existsSync(control) && /"(pause|stop)":\s*true/.test(readFileSync(control, 'utf8'));
+}
 
 const models: Record<string, (context: Context) => Model> = {
   conv({ params, layers: tfl }) {

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .run import Run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["ResumeError", "attach", "init", "keras", "paddle"]
 
 
@@ -43,6 +43,7 @@ def init(
     schedule: Optional[str] = None,
     every: Optional[Union[str, int, float]] = None,
     keep: Optional[Union[int, Mapping[str, Any]]] = None,
+    badge: bool = True,
     **tracked: Any,
 ) -> Run:
     """Tracks the objects that make up a training, and restores them if this launch is a resume. Call it when models, optimizers
@@ -59,6 +60,7 @@ def init(
             wins.
         keep: How many of the newest are kept, or a dict of ``last``, ``every`` (steps) and ``best`` (``"val_loss"``,
             ``"max:val_acc"``). A job that says it wins.
+        badge: False: the cell of a notebook that trains shows no progress; ``TRAINSTASH_BADGE=0`` does the same.
         tracked: Anything with ``state_dict()`` and ``load_state_dict()`` (models, optimizers, schedulers, scalers), random
             generators of torch, NumPy and Python, tensors, and dicts of tensors; the names are the keys in the checkpoint.
 
@@ -74,7 +76,7 @@ def init(
     from .launching import start
     from .wishes import Wishes
 
-    return start(Wishes(params=params, resume=resume, schedule=schedule, every=every, keep=keep), tracked)
+    return start(Wishes(params=params, resume=resume, schedule=schedule, every=every, keep=keep, badge=badge), tracked)
 
 
 def attach(

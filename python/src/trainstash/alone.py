@@ -13,22 +13,29 @@ import sys
 import time
 from typing import Any, List, Mapping, Optional, Tuple
 
+from . import allocation, notebook
+from .badge import badge_of
 from .environment import plain_params
 from .file_systems import network_file_system
 from .head import common_folder, read_head
 from .masking import mask_words
 from .numbers import has_diverged
 from .session import CHECKPOINT_FILE, Session, random_id, say, state_in, sync_folder, write_json
+from .store_place import store_place
 from .wishes import InForce, Wishes, in_force
 
 
-def own_session(params: Mapping[str, Any], resume: Optional[Tuple[str, int]], force: Optional[InForce] = None) -> Optional[Session]:
+def own_session(
+    params: Mapping[str, Any], resume: Optional[Tuple[str, int]], force: Optional[InForce] = None, folder: Optional[str] = None, badge: bool = True
+) -> Optional[Session]:
     """Makes a session folder.
 
     Args:
         params: Hyper-parameters.
         resume: The id of the checkpoint to go on from and its step.
         force: When checkpoints are taken, and which are kept; None: the defaults.
+        folder: The folder for files of the run that it belongs to; None: a new run.
+        badge: Whether a notebook shows one.
 
     Returns:
         None, with a line said, when no folder can be had.
@@ -36,7 +43,7 @@ def own_session(params: Mapping[str, Any], resume: Optional[Tuple[str, int]], fo
     root, store = find_store(os.getcwd())
     network = network_file_system(store)
     try:
-        session = _make(root, store, network is None, params, resume, force or in_force({}, Wishes()))
+        session = _make(root, store, network is None, params, resume, force or in_force({}, Wishes()), folder, badge)
     except (OSError, sqlite3.Error) as error:
         where = getattr(error, "filename", None) or store
         why = getattr(error, "strerror", None) or error
@@ -48,13 +55,19 @@ def own_session(params: Mapping[str, Any], resume: Optional[Tuple[str, int]], fo
         say(
             f"{store} is on a network or pass-through file system ({network}), where database locks do not hold: no daemon takes this "
             f"run, and `trainstash ls` does not show it. Its newest checkpoints stay in {session.path}, and resume=\"last\" goes on "
-            "from them. Move the project to a local disk to keep more"
+            "from them. `trainstash where --stores FOLDER` names a folder on a local disk, where everything is kept"
         )
     return session
 
 
 def find_store(start: str) -> Tuple[str, str]:
-    """Finds the project's root and its store: in the git folder that all worktrees share, or beside the files without git."""
+    """Finds the project's root and its store: in the git folder that all worktrees share, or beside the files without git; on a
+    network file system in a folder of this machine, where one is known."""
+    root, usual = _usual_store(start)
+    return root, store_place(usual)
+
+
+def _usual_store(start: str) -> Tuple[str, str]:
     folder = os.path.abspath(start)
     while True:
         dot = os.path.join(folder, ".git")
@@ -73,18 +86,35 @@ def find_store(start: str) -> Tuple[str, str]:
 
 def job_name() -> str:
     """Names the job that runs of this script, or of this notebook, belong to."""
-    notebook = getattr(sys.modules.get("__main__"), "__vsc_ipynb_file__", None) or os.environ.get("JPY_SESSION_NAME")
-    return os.path.splitext(os.path.basename(notebook or sys.argv[0] or "python"))[0] or "python"
+    return notebook.name() or os.path.splitext(os.path.basename(sys.argv[0] or "python"))[0] or "python"
 
 
-def newest_checkpoint() -> Optional[str]:
-    """Finds the newest ``state.pt`` that a session of this script left and nobody took yet; one of a diverged state last."""
-    _, store = find_store(os.getcwd())
+def notebook_in(root: str) -> Optional[str]:
+    """Returns the path of this process's notebook in the project; None for a script, and where nobody knows it."""
+    found = notebook.path()
+    return None if found is None else os.path.relpath(os.path.realpath(found), os.path.realpath(root)).replace(os.sep, "/")
+
+
+def _is_of_another(launch: Mapping[str, Any], own: Optional[str]) -> bool:
+    """Tells whether a session is of a notebook of the same name in another folder."""
+    command, root = launch.get("command") or {}, str(launch.get("root"))
+    word = str((command.get("words") or [""])[-1])
+    if own is None or not word.endswith(".ipynb"):
+        return False
+    path = os.path.realpath(os.path.join(str(command.get("cwd")), word))
+    return os.path.relpath(path, os.path.realpath(root)).replace(os.sep, "/") != own
+
+
+def newest_checkpoint(of: Optional[allocation.Allocation] = None) -> Optional[str]:
+    """Finds the newest ``state.pt`` that a session of this script left and nobody took yet; one of a diverged state last. ``of``: only
+    of earlier lives of this job."""
+    root, store = find_store(os.getcwd())
     found: List[Tuple[bool, float, str]] = []
     sessions = os.path.join(store, "sessions")
-    job = job_name()
+    job, own = job_name(), notebook_in(root)
     for session in _listed(sessions):
-        if _job_of(os.path.join(sessions, session, "launch.json")) != job:
+        launch = _launch_of(os.path.join(sessions, session, "launch.json"))
+        if launch.get("job") != job or _is_of_another(launch, own) or (of is not None and not allocation.is_of(launch, of)):
             continue
         for box in ("inbox", "taking"):
             for name in _listed(os.path.join(sessions, session, box)):
@@ -122,7 +152,16 @@ def _is_over(session: str) -> bool:
         lock.close()
 
 
-def _make(root: str, store: str, locks_hold: bool, params: Mapping[str, Any], resume: Optional[Tuple[str, int]], force: InForce) -> Session:
+def _make(
+    root: str,
+    store: str,
+    locks_hold: bool,
+    params: Mapping[str, Any],
+    resume: Optional[Tuple[str, int]],
+    force: InForce,
+    folder: Optional[str],
+    badge: bool,
+) -> Session:
     if not os.path.isdir(store):
         os.makedirs(store, mode=0o700, exist_ok=True)
         if os.path.basename(store) == ".trainstash":
@@ -134,7 +173,8 @@ def _make(root: str, store: str, locks_hold: bool, params: Mapping[str, Any], re
     path = os.path.join(store, "sessions", session)
     for name in ("inbox", "taking"):
         os.makedirs(os.path.join(path, name), mode=0o700, exist_ok=True)
-    words = [sys.executable or "python", *(sys.argv if sys.argv and sys.argv[0] else ["-"])]
+    words = mask_words(notebook.words() or [sys.executable or "python", *(sys.argv if sys.argv and sys.argv[0] else ["-"])])
+    own = allocation.here()
     launch = {
         "format": 1,
         "session": session,
@@ -146,10 +186,11 @@ def _make(root: str, store: str, locks_hold: bool, params: Mapping[str, Any], re
         "cwd": root,
         "module": "",
         "command": {
-            "words": mask_words(words),
+            "words": words,
             "cwd": os.getcwd(),
             "env": {},
-            "dir": os.path.join(store, "files", session),
+            # The same in all lives of one job: it names the run.
+            "dir": folder or allocation.earlier_folder(os.path.join(store, "sessions"), words) or os.path.join(store, "files", session),
             "checkpoints": [],
             "facts": {},
         },
@@ -175,8 +216,18 @@ def _make(root: str, store: str, locks_hold: bool, params: Mapping[str, Any], re
         "keep": dict(force.keep),
         "identity": _identity(root),
         "createdAt": time.time() * 1000,
+        "allocation": own and own._asdict(),
     }
     write_json(os.path.join(path, "launch.json"), launch, durable=True)
+    lock = _locked(path)
+    made = Session(path, launch, alone=True, lock=lock, badge=badge_of(str(launch["job"]), badge))
+    # The lock lives as long as this process: it is what tells that the run does.
+    atexit.register(lock.close)
+    return made
+
+
+def _locked(path: str) -> sqlite3.Connection:
+    """Takes the lock of a new session, and notes whose it is."""
     lock = sqlite3.connect(os.path.join(path, "lock"), isolation_level=None, check_same_thread=False, timeout=5)
     lock.execute("PRAGMA journal_mode=MEMORY")
     lock.execute("BEGIN EXCLUSIVE")
@@ -188,10 +239,7 @@ def _make(root: str, store: str, locks_hold: bool, params: Mapping[str, Any], re
     }
     write_json(os.path.join(path, "process.json"), process)
     sync_folder(path)
-    made = Session(path, launch, alone=True)
-    # The lock lives as long as this process: it is what tells that the run does.
-    atexit.register(lock.close)
-    return made
+    return lock
 
 
 def _identity(root: str) -> Mapping[str, Any]:
@@ -209,11 +257,12 @@ def _is_diverged(folder: str) -> bool:
         return False
 
 
-def _job_of(launch: str) -> Optional[str]:
+def _launch_of(path: str) -> Mapping[str, Any]:
     try:
-        return str(json.loads(_read(launch))["job"])
-    except (ValueError, KeyError, TypeError):
-        return None
+        launch = json.loads(_read(path))
+    except ValueError:
+        return {}
+    return launch if isinstance(launch, dict) else {}
 
 
 def _start_time() -> Optional[str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import time
 from typing import Any, Dict, Iterator, NamedTuple, Optional
 
 from . import ResumeError
-from .alone import find_store, job_name, newest_checkpoint
+from .allocation import Allocation
+from .alone import find_store, job_name, newest_checkpoint, notebook_in
+from .from_remotes import pull_last
 from .head import read_head
 from .session import CHECKPOINT_FILE, random_id, say, state_in, write_json
 
@@ -22,6 +25,8 @@ _GIVEN_WITHIN_SECONDS = 1800.0
 #: Seconds to wait for a checkpoint that a daemon is just taking in.
 _TAKEN_WITHIN_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
+# The end of the events, which tells the newest step.
+_LAST_BYTES = 65_536
 
 
 class Given(NamedTuple):
@@ -29,30 +34,42 @@ class Given(NamedTuple):
     checkpoint: str
     step: int
     created: float
+    #: The name of its run, where a daemon says it.
+    run: Optional[str] = None
 
 
 @contextlib.contextmanager
-def last_checkpoint() -> Iterator[Optional[Given]]:
-    """Its files are there as long as the context is. None: this script has none. Raises ResumeError when that cannot be
-    known."""
+def last_checkpoint(of: Optional[Allocation] = None) -> Iterator[Optional[Given]]:
+    """Its files are there as long as the context is. None: this script has none. ``of``: only of earlier lives of this job. Raises
+    ResumeError when that cannot be known."""
     root, store = find_store(os.getcwd())
     owner = _owner(store)
     if owner is None:
-        path = newest_checkpoint()
-        if path is None and os.path.exists(os.path.join(store, "objects.db")):
+        path = newest_checkpoint(of)
+        given = _lying(path) if path else None
+        if given is None and of is None:
+            pull_last(root, store, job_name(), read_head(root).branch)
+            # If the command line was there to be asked, it has started a daemon, which has what came in.
+            owner = _owner(store)
+        if given is None and owner is None and os.path.exists(os.path.join(store, "objects.db")):
             raise ResumeError(
                 "The last checkpoint may be in the project's store, and no daemon is there to give it. Run `trainstash ls` in "
                 f"{root} or open it in VS Code, and start this again; without resume=\"last\" it starts from the beginning. "
                 "Nothing was started."
             )
-        given = _lying(path) if path else None
-        if given is None:
+        if given is not None:
+            say(f"goes on from step {given.step:,}{_repeated(store, given)}")
+        if given is None and owner is None:
             say("there is no checkpoint of this script yet; training starts from the beginning")
-        yield given
-        return
+        if owner is None:
+            yield given
+            return
     folder = os.path.join(store, "asked", random_id())
     try:
-        yield _asked(root, store, folder, owner)
+        given = _asked(root, store, folder, owner, of)
+        if given is not None:
+            say(f"goes on from step {given.step:,}{f' of {given.run}' if given.run else ''}{_repeated(store, given)}")
+        yield given
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -61,12 +78,31 @@ def last_checkpoint() -> Iterator[Optional[Given]]:
             os.rmdir(os.path.dirname(folder))
 
 
-def _asked(root: str, store: str, folder: str, owner: int) -> Optional[Given]:
-    job, branch = job_name(), read_head(root).branch
+@contextlib.contextmanager
+def given_checkpoint(checkpoint: str) -> Iterator[str]:
+    """Lets a daemon write out a checkpoint of this process's own, by its id. Raises ResumeError where none does."""
+    _, store = find_store(os.getcwd())
+    owner = _owner(store)
+    if owner is None:
+        raise ResumeError(f"The checkpoint {checkpoint} is not in its session's folder any more, and no daemon is there to give it.")
+    folder = os.path.join(store, "asked", random_id())
+    try:
+        given = _ask(folder, {"job": job_name(), "branch": None, "checkpoint": checkpoint}, owner)
+        if given is None:
+            raise ResumeError(f"The daemon has no checkpoint {checkpoint}.")
+        yield given.path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.remove(f"{folder}.json")
+
+
+def _asked(root: str, store: str, folder: str, owner: int, of: Optional[Allocation]) -> Optional[Given]:
+    job, branch, notebook = job_name(), read_head(root).branch, notebook_in(root)
     until = time.monotonic() + _TAKEN_WITHIN_SECONDS
     while True:
-        given = _ask(folder, job, branch, owner)
-        path = newest_checkpoint()
+        given = _ask(folder, {"job": job, "branch": branch, "notebook": notebook, "allocation": of and of._asdict()}, owner)
+        path = newest_checkpoint(of)
         lying = _lying(path) if path else None
         # A checkpoint in a session folder is about to be taken, and then given.
         if lying is None or (given is not None and given.created >= lying.created):
@@ -75,17 +111,20 @@ def _asked(root: str, store: str, folder: str, owner: int) -> Optional[Given]:
             given = lying
             break
         shutil.rmtree(folder, ignore_errors=True)
+    if given is None and of is None and pull_last(root, store, job, branch):
+        shutil.rmtree(folder, ignore_errors=True)
+        given = _ask(folder, {"job": job, "branch": branch, "notebook": notebook, "allocation": None}, owner)
     if given is None:
         say(f"there is no checkpoint of {job}{f' on {branch}' if branch else ''} yet; training starts from the beginning")
     return given
 
 
-def _ask(folder: str, job: str, branch: Optional[str], owner: int) -> Optional[Given]:
-    question = f"{folder}.json"
+def _ask(folder: str, question: Dict[str, Any], owner: int) -> Optional[Given]:
+    asked = f"{folder}.json"
     os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
-    write_json(question, {"job": job, "branch": branch})
+    write_json(asked, question)
     until = time.monotonic() + _SEEN_WITHIN_SECONDS
-    while os.path.exists(question):
+    while os.path.exists(asked):
         if time.monotonic() > until or not _lives(owner):
             raise ResumeError(
                 f"The daemon (process {owner}) has the last checkpoint and does not answer. Nothing was started; try again, or "
@@ -105,13 +144,26 @@ def _ask(folder: str, job: str, branch: Optional[str], owner: int) -> Optional[G
         raise ResumeError(f"The last checkpoint cannot be given: {answer['error']} Nothing was started.")
     if answer["checkpoint"] is None:
         return None
-    say(f"goes on from step {answer['step']:,} of {answer['run']}")
-    return Given(state_in(folder), answer["checkpoint"], answer["step"], answer["createdAt"])
+    return Given(state_in(folder), answer["checkpoint"], answer["step"], answer["createdAt"], answer["run"])
 
 
 def _lying(path: str) -> Optional[Given]:
     facts = _read_json(os.path.join(os.path.dirname(path), CHECKPOINT_FILE))
     return Given(path, facts["id"], facts["step"], facts["createdAt"]) if facts else None
+
+
+def _repeated(store: str, given: Given) -> str:
+    """Says how many steps after a checkpoint are trained again, as far as its session has told of them."""
+    facts = _read_json(os.path.join(os.path.dirname(given.path), CHECKPOINT_FILE)) or {}
+    session = os.path.basename(str(facts.get("session")))
+    try:
+        with open(os.path.join(store, "sessions", session, "events.ndjson"), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_BYTES))
+            steps = [int(found) for found in re.findall(rb'"type":"metrics","step":(\d+)', file.read())]
+    except OSError:
+        return ""
+    lost = max(steps, default=0) - given.step
+    return f"; the {lost:,} steps after it were lost and are trained again" if lost > 0 else ""
 
 
 def _owner(store: str) -> Optional[int]:

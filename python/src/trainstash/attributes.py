@@ -58,6 +58,10 @@ class Attributes:
                 kept.setdefault(owner, {})[name] = value
         return kept, lost
 
+    def all(self) -> Dict[str, Any]:
+        """Returns the attributes, each by the name of its object and its own."""
+        return {f"{owner}.{name}": value for owner, name, value in self._all()}
+
     def generators(self) -> Dict[str, Any]:
         """Returns the random generators that belong to the objects."""
         return {f"{owner}.{name}": value for owner, name, value in self._all() if rng.is_generator(value)}

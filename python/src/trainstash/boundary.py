@@ -57,7 +57,8 @@ class Boundary:
         if engine.rank == 0 and engine.checkpoints is not None:
             decision, reasons = self._due_now(engine.checkpoints.in_flight)
         not_after = self._until or self.policy.next_step(engine.steps)
-        decision, signal = engine.group.decide(engine.steps, decision, signals.noted(), not_after)
+        noted = 0 if signals.is_interrupted() and self.has_to_wait() else signals.noted()
+        decision, signal = engine.group.decide(engine.steps, decision, noted, not_after)
         decision = self._obeyed(signal, decision)
         if decision != _NOTHING:
             self._due_later = []
@@ -95,7 +96,7 @@ class Boundary:
     def has_to_wait(self) -> bool:
         """Tells whether the true boundary comes right after this step: a resume from here would run the epoch's end alone."""
         engine = self._engine
-        if signals.noted():
+        if signals.noted() and not signals.is_interrupted():
             return False  # Somebody who terminates a process does not wait for a validation.
         standing = engine.position.standing()
         return standing in (AT_END, TAIL) or (standing == UNSEEN and engine.position.steps_in_epoch <= 1)
@@ -169,6 +170,8 @@ class Boundary:
         if self._request is None and engine.session is not None and now - self.polled >= _POLL_SECONDS:
             self.polled = now
             self._request = engine.session.request()
+            if engine.session.badge is not None:
+                engine.session.badge.look(engine.steps)
         request = self._request
         if request is None:
             return _NOTHING

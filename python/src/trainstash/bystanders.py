@@ -16,6 +16,7 @@ from .kinds import is_scaler
 from .script import is_ours, is_users
 from .scopes import values_of
 from .tracked import Tracked, is_model, is_optimizer, is_scheduler
+from .understood import set_for_each_epoch
 from .wrappers import unwrap
 
 
@@ -30,8 +31,8 @@ class Lost(NamedTuple):
 
 
 _NOT_GIVEN = "it was not given to init"
-# Packages whose objects show and record, and compute nothing.
-_SHOWS = ("tqdm", "logging", "tensorboard", "tensorboardX", "wandb", "mlflow", "rich", "aim", "clearml", "comet_ml", "neptune", "matplotlib")
+#: Packages whose objects show and record, and compute nothing.
+SHOWS = ("tqdm", "logging", "tensorboard", "tensorboardX", "wandb", "mlflow", "rich", "aim", "clearml", "comet_ml", "neptune", "matplotlib")
 _PLAIN = (int, float, str, bool, type(None))
 _MOST_ATTRIBUTES = 200
 
@@ -72,7 +73,7 @@ class Bystanders:
         return is_optimizer(value) or is_model(value) or is_scaler(value) or _is_schedule(value) or rng.is_generator(value)
 
     def is_show(self, value: Any) -> bool:
-        return type(value).__module__.partition(".")[0] in _SHOWS or type(value).__module__.startswith("torch.utils.tensorboard")
+        return type(value).__module__.partition(".")[0] in SHOWS or type(value).__module__.startswith("torch.utils.tensorboard")
 
     def _judge(self, name: Key, value: Any, first: Any, is_made_anew: bool) -> Optional[Lost]:
         shown = f"`{name}`"
@@ -97,7 +98,8 @@ class Bystanders:
         if is_model(value) and not hasattr(value, "_update_count"):
             return Lost("weights", shown, f"it changes, and {_NOT_GIVEN}")
         if isinstance(now, dict) and isinstance(first, dict):
-            changed_names = [key for key in now if now[key] != first.get(key, _MISSING) and _is_read(value, key)]
+            again = set_for_each_epoch(type(value))
+            changed_names = [key for key in now if now[key] != first.get(key, _MISSING) and _is_read(value, key) and key not in again]
             if not changed_names:
                 return None
             shown = ", ".join(f"`{name}.{key}`" for key in changed_names[:4])
@@ -123,6 +125,18 @@ class Bystanders:
             if any(value is wrapped.get(name) for name in ("scheduler", "optimizer")) and is_optimizer(value) == is_optimizer(known):
                 return True
         return False
+
+    def tracked_parts(self) -> Tuple[Set[int], Set[int]]:
+        """Returns the identities of the parameters that a checkpoint holds, and of the networks that they are in."""
+        parameters: Set[int] = set()
+        networks: Set[int] = set()
+        for known in map(own_of, self._tracked.objects.values()):
+            if is_optimizer(known):
+                parameters.update(id(one) for group in known.param_groups for one in group["params"])
+            elif is_model(known) and hasattr(known, "modules"):
+                parameters.update(map(id, known.parameters()))
+                networks.update(map(id, known.modules()))
+        return parameters, networks
 
     def _is_covered(self, value: Any) -> bool:
         """Tells whether a value is tracked, belongs to what is tracked, or is kept in another way."""

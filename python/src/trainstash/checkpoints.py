@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Tuple
 
 from . import arrayfile, elastic, ptfile, ptread
 from .ingredients import Ingredients, described
@@ -54,6 +54,8 @@ class Checkpoints:
         #: The copy that is held was wanted, is written, and is complete.
         self.has_written_held = False
         self._parent = parent
+        #: The id and the step of the newest one that this launch has written.
+        self.newest: Optional[Tuple[str, int]] = None
         self._taken = 0
         self._failed = False
         self._said_last = False
@@ -192,6 +194,11 @@ class Checkpoints:
         self._writer = threading.Thread(target=write_when_wanted, name="trainstash-holder", daemon=True)
         self._writer.start()
 
+    def finish_held(self) -> None:
+        """Waits until a copy that is held and was wanted is written."""
+        if self._writer is not None and not self._let_go.is_set():
+            self._writer.join()
+
     def let_go(self) -> None:
         """Gives up a copy that is held; waits for one that is being written."""
         if not self._let_go.is_set():
@@ -241,6 +248,7 @@ class Checkpoints:
             os.rename(temporary, os.path.join(inbox, name))
             sync_folder(inbox)
             self._parent = str(facts["id"])
+            self.newest = (self._parent, int(facts["step"]))
             self._failed = False
             session.event("checkpoint", step=facts["step"], name=name)
         except Exception as error:

@@ -6,14 +6,15 @@ from __future__ import annotations
 import inspect
 import itertools
 import sys
+from time import perf_counter
 from typing import Any, Dict, Iterator, List, Optional, Protocol, Tuple
 
 from . import rng
 from .contents import contents_of
+from .hidden import ReadState
 from .loaders import data_workers, own_generators, rebuild
 from .order import Place, generators_in
-
-_IS_READ_AGAIN = "it has no state_dict, and is read again up to the place"
+from .streams import stream_of
 
 
 class Keeper(Protocol):
@@ -69,16 +70,22 @@ class Batches:
         #: Batches of this pass, all its rounds together; and how many there were at the last optimizer step.
         self.taken = 0
         self.stepped_at = 0
+        #: Seconds that the loop has waited for batches since somebody last took them.
+        self.waited = 0.0
         #: The code and the instruction that asked for the newest batch, and whether that is a ``for``.
         self.asked_by: Tuple[Any, int] = (None, -1)
         self._is_function = callable(loader) and not hasattr(loader, "__iter__")
         self._inner = None if self._is_function else rebuild(loader, self.place)
+        self._stream = stream_of(loader, self.place) if self._inner is None else None
         self._saved: Optional[Dict[str, Any]] = None
         self._is_over = self._resuming = False
         self._contents = contents_of(getattr(loader, "dataset", loader)) if not self._is_function else None
         self._failure: Optional[str] = None
+        self._read_state: Optional[ReadState] = None
         # Batches to leave out before the next one that is given.
         self._left_out = 0
+        # The newest pass.
+        self._pass: Any = None
 
     @property
     def is_seeded(self) -> bool:
@@ -93,10 +100,13 @@ class Batches:
         counts = getattr(self._inner, "counts", None)
         if counts is not None and not getattr(self._run, "keeps_data_set", False):
             return f"its {counts} changes while it is read, and starts again"
+        if self._inner is not None and self._read_state is not None and not getattr(self._run, "keeps_data_set", False):
+            return self._read_state.lacks()
         if self._inner is not None or self._is_function or isinstance(self._loader, (list, tuple, range)):
             return None
-        if not hasattr(self._loader, "state_dict"):
-            return _IS_READ_AGAIN
+        if self._stream is not None:
+            self._stream.look_again()
+            return self._stream.lacks
         if data_workers(self._loader) > 0:
             return "its state does not hold the random numbers of its workers"
         return None
@@ -132,10 +142,14 @@ class Batches:
         return getattr(self._loader, name)
 
     def __iter__(self) -> Iterator[Any]:
+        current = getattr(self._run, "current", None)
+        if current is not None and self._run is not current():
+            self._move(current())
         run, place = self._run, self.place
         if not run.is_mine():
             yield from self._plain()
             return
+        mine = self._pass = object()
         run.entered(self)
         place.turn, place.following = place.following, place.following + 1
         place.begun, place.done, place.epoch = True, False, run.epoch
@@ -159,10 +173,12 @@ class Batches:
                     place.turn, place.following, place.batch = place.following, place.following + 1, 0
             place.done = True
         finally:
-            self._resuming = False
-            self._left_out = 0
-            place.skip = place.skip_samples = 0
-            run.left(self)
+            # The pass of a notebook's cell that has failed may be given up while the next one is read.
+            if self._pass is mine:
+                self._resuming = False
+                self._left_out = 0
+                place.skip = place.skip_samples = 0
+                run.left(self)
 
     def state(self, active: bool, given_again: int = 0) -> Dict[str, Any]:
         """Returns what a checkpoint holds of the loader.
@@ -179,7 +195,9 @@ class Batches:
             return state
         if self._goes_round or self._is_function:
             state["taken"] = self.taken - given_again
-        if self._inner is None and hasattr(self._loader, "state_dict"):
+        if self._stream is not None:
+            state["stream"] = self._stream.state(given_again)
+        elif self._inner is None and hasattr(self._loader, "state_dict"):
             try:
                 state["own"] = self._loader.state_dict()
             except Exception as error:
@@ -197,12 +215,25 @@ class Batches:
         self._saved = state.get("own")
         self._is_over = bool(state.get("done")) or self.taken == self._limit
         self.stepped = self._resuming = True
-        return self._differs(state["shape"])
+        problem = self._differs(state["shape"])
+        if self._stream is not None and problem in (None, self._stream.lacks):
+            self._stream.expect(state.get("stream"), place.skip)
+            problem = problem or self._stream.lacks
+        return problem
+
+    @property
+    def gave_others(self) -> bool:
+        """Tells whether a resume has read other batches up to its place than were read before."""
+        return self._stream is not None and self._stream.differs
 
     @property
     def is_over(self) -> bool:
         """Tells whether the pass that begins has nothing left to give."""
         return self._is_over and self._resuming
+
+    def end(self) -> None:
+        """Gives nothing more in the pass that a resume is about to go on with."""
+        self._is_over = self._is_over or self._resuming
 
     def leave_out(self, batches: int) -> None:
         """Leaves out so many batches of the pass that is about to be read, at most all that are left of it."""
@@ -219,11 +250,23 @@ class Batches:
             "content": self._contents.fingerprint() if self._contents else None,
         }
 
+    def _move(self, run: Any) -> None:
+        """Goes over to the session with which a run goes on in the same process."""
+        self._run, place = run, self.place
+        place.begun = place.done = False
+        place.batch = place.skip = place.skip_samples = 0
+        self.taken = self.stepped_at = 0
+        self.stepped = self._is_over = self._resuming = False
+        self._saved = None
+        run.position.take_in(self)
+
     def _round(self) -> Iterator[Any]:
         """Reads the loader once, from the place where the loop stands."""
         run, place = self._run, self.place
         alone = self._inner is not None and data_workers(self._inner) == 0
         generators = self._generators(alone)
+        if self._inner is not None and self._read_state is None:
+            self._read_state = self._what_reads(generators)
         keep = _states(generators)
         inner = self._start()
         # Making an iterator draws from the global generators, and from the loader's: a resume would draw once more.
@@ -237,6 +280,7 @@ class Batches:
             # Workers draw the data elsewhere; without them the data would draw from what the model draws from.
             protects, is_first = alone or is_first, False
             keep = _states(generators) if protects else keep
+            asked_at = perf_counter()
             try:
                 batch = next(inner)
             except StopIteration:
@@ -244,6 +288,7 @@ class Batches:
             finally:
                 if protects:
                     _put_back(generators, keep)
+            self.waited += perf_counter() - asked_at
             place.skip = place.skip_samples = 0
             place.batch += 1
             self.taken += 1
@@ -262,6 +307,8 @@ class Batches:
         if self._inner is not None:
             made: Iterator[Any] = iter(self._inner)
             return made
+        if self._stream is not None:
+            return self._stream.begin()
         if saved is not None:
             loader.load_state_dict(saved)
         iterator: Iterator[Any] = iter(loader)
@@ -298,6 +345,14 @@ class Batches:
             for part in (loader.dataset, loader.collate_fn):
                 found += [one for one in own_generators(part) if not any(one is known for known in found)]
         return found
+
+    def _what_reads(self, generators: List[Any]) -> ReadState:
+        loader = getattr(self._loader, "base_dataloader", self._loader)
+        batches = getattr(loader, "batch_sampler", None)
+        parts = {"data set": getattr(loader, "dataset", None), "collate_fn": getattr(loader, "collate_fn", None),
+                 "worker_init_fn": getattr(loader, "worker_init_fn", None), "sampler": batches if batches is not None else getattr(loader, "sampler", None)}  # fmt: skip
+        seeded = [*generators, *(one for part in parts.values() for one in own_generators(part))]
+        return ReadState(parts, seeded, data_workers(loader) > 0)
 
     def _differs(self, then: Dict[str, Any]) -> Optional[str]:
         now = self.shape()

@@ -12,7 +12,8 @@ from .paddle_random import paddle_module
 
 # Decisions are heard about this often; a broadcast costs a tenth of a millisecond.
 _DECIDE_SECONDS = 0.5
-_MAX_STEPS_BETWEEN = 1_000
+# Steps may become slow at once, when data or an evaluation is slow: ranks that meet after a thousand of them hear a signal too late.
+_MAX_STEPS_BETWEEN = 10
 
 
 class Group:

@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .best import Best
 from .boundary import Boundary
+from .cells import arm
 from .checkpoints import Checkpoints
 from .data import Batches
 from .distributed import Group, is_on_device, order_of_sums
@@ -18,10 +19,11 @@ from .gradients import Gradients
 from .ingredients import LOST, Ingredients, sentence
 from .left_out import NOT_LEFT_OUT, left_out_of
 from .metrics import Metrics
+from .modes import Modes
 from .policy import Policy
 from .position import TAIL, Position
 from .progress import Progress
-from .putback import PutBack
+from .putback import PutBack, detours_of
 from .randomness import Randomness
 from .resharding import fit
 from .saving import Saver
@@ -38,22 +40,17 @@ class Engine:
     """The training of one launch. On other ranks than 0 it decides and writes nothing; one that is not recorded passes things through."""
 
     def __init__(
-        self,
-        session: Optional[Session],
-        launch: Mapping[str, Any],
-        tracked: Tracked,
-        params: Dict[str, Any],
-        group: Group,
-        is_recorded: bool = False,
-    ) -> None:
+        self, session: Optional[Session], launch: Mapping[str, Any], tracked: Tracked, params: Dict[str, Any], group: Group,
+        is_recorded: bool = False, before: Optional[Engine] = None,
+    ) -> None:  # fmt: skip
         self.pid = os.getpid()
         self._is_recorded = is_recorded
-        self.session = session
-        self.launch = launch
+        self.session, self.launch = session, launch
         self.tracked = tracked
         self.group = group
         self.params = params
-        self.vars: Dict[str, Any] = {}
+        #: ``run.vars``; the script keeps it when the run goes on in the same process.
+        self.vars: Dict[str, Any] = before.vars if before else {}
         self.steps = 0
         self.resumed = False
         self.seed = int(launch.get("seed") or 0)
@@ -63,9 +60,9 @@ class Engine:
         self.over = False
         self.is_replay = launch.get("purpose") == "verify"
         self.position = Position()
-        self.states = States()
+        self.states: States = before.states if before else States()
         self.watch = Watch(launch)
-        self.metrics = Metrics(session, self.watch)
+        self.metrics = Metrics(session, self.watch, self.is_replay)
         self.gradients = Gradients(tracked.objects)
         self.best = Best(launch.get("monitor"), self.gradients)
         self.progress = Progress(self.position)
@@ -73,6 +70,7 @@ class Engine:
         #: The parts that no checkpoint of this launch has, whatever else it has.
         self.lost = Ingredients()
         self.random = Randomness(tracked)
+        self.modes = Modes(tracked)
         self.surroundings = Surroundings(tracked, self._is_kept)
         self.saver = Saver(self)
         self.ending = Ending(self)
@@ -80,8 +78,7 @@ class Engine:
         self.prints = Fingerprints(session.path if session else None, tracked.objects, self._differs)
         #: Resumes that were not exact, each with the reason.
         self.detours: List[Tuple[str, str]] = []
-        #: The parts of a checkpoint that belong to objects which are tracked later.
-        self.unclaimed: Dict[str, Any] = {}
+        self.unclaimed: Dict[str, Any] = {}  # The parts that belong to objects which are tracked later.
         self._slots: Dict[str, Any] = {}
         self._put_back: Optional[PutBack] = None
         self._is_first_step = True
@@ -93,7 +90,11 @@ class Engine:
         return self.position.epoch
 
     def is_mine(self) -> bool:
-        return os.getpid() == self.pid and self._is_recorded
+        return os.getpid() == self.pid and self._is_recorded and not self.ending.is_closed
+
+    def current(self) -> Engine:
+        """Returns the engine that trains: another one, when the run goes on after the end of this one's session."""
+        return self.ending.heir() if self.ending.is_closed else self
 
     # ---- the beginning ----
 
@@ -114,9 +115,8 @@ class Engine:
         saved = fit(saved, self.tracked, own["slots"], self.group)
         own = saved["trainstash"]
         losses = self.tracked.restore(saved, own["slots"], schedule)
-        self.steps, self.seed = own["step"], own["seed"]
+        self.steps, self.seed, self.best.value = own["step"], own["seed"], own["best"]
         self.vars.update(own["vars"])
-        self.best.value = own["best"]
         self.states.load(own.get("state", {}))
         self.position.restore(own)
         self.gradients.are_given_up = bool(own.get("clears_gradients"))
@@ -131,45 +131,31 @@ class Engine:
         self._put_back.note(self.tracked)
         self.random.resume(own, self.rank)
         self._put_back.after_init(self.seed, self.steps)
-        self._note_detours(own)
+        for text in detours_of(own, self.steps):
+            self.detours.append(("other", text))
+            self.lose("other", text, "")
         # Rank 0 noted them: the batches and random numbers of other ranks are others.
         if before is not None and self._same_params and self.rank == 0 and not self._left_out.is_due:
             self.prints.resume(before, self.steps)
         self.saver.saved_at = self.steps
+        self.saver.resumed_inside = any(not one["done"] for one in own.get("passes", []))
         self.group.start_at(self.steps)
         self.resumed = True
-
-    def _note_detours(self, own: Mapping[str, Any]) -> None:
-        """Notes the resumes that were not exact: each makes another training from there on."""
-        texts = list(own.get("detours", []))
-        if own.get("went_without"):
-            texts.append(f"the resume from step {self.steps:,} was not exact: {'; '.join(own['went_without'])}")
-        for text in texts:
-            self.detours.append(("other", text))
-            self.lose("other", text, "")
 
     def begin(self) -> None:
         """Begins the launch: the script is about to train."""
         self.random.begin()
+        self.modes.note()
         if self.session is None or self.rank != 0:
             return
         session = self.session
         facts = environment(self.group)
-        resume = session.launch.get("resume")
         self.boundary.policy = Policy(session.launch.get("checkpoint") or {}, self.steps)
-        self.checkpoints = Checkpoints(session, facts, resume["checkpoint"] if resume else None, self.tracked, self.tracked.is_of_arrays)
+        self.checkpoints = Checkpoints(session, facts, (session.launch.get("resume") or {}).get("checkpoint"), self.tracked, self.tracked.is_of_arrays)
         session.event(
-            "started",
-            step=self.steps,
-            epoch=self.epoch,
-            totalSteps=None,
-            stepsPerEpoch=None,
-            environment=facts,
-            monitor=session.launch.get("monitor"),
-            keep=session.launch.get("keep"),
-            params=plain_params(self.params),
-            cooperative=True,
-        )
+            "started", step=self.steps, epoch=self.epoch, totalSteps=None, stepsPerEpoch=None, environment=facts,
+            monitor=session.launch.get("monitor"), keep=session.launch.get("keep"), params=plain_params(self.params), cooperative=True,
+        )  # fmt: skip
         self.ending.watch()
 
     # ---- what the script does ----
@@ -180,10 +166,12 @@ class Engine:
             return
         self._enter(begins_epoch=self.position.resumes_inside)
         self.over = False
+        arm(self)
         self._say_plan()
         for epoch in left:
             self.position.begin_epoch(epoch)
             self.random.epoch_begins()
+            self.modes.epoch_begins()
             try:
                 yield epoch
             except GeneratorExit:
@@ -244,6 +232,7 @@ class Engine:
 
     def track(self, more: Mapping[str, Any]) -> None:
         self.tracked.add(more)
+        self.modes.note()
         saved = {name: self.unclaimed.pop(name) for name in more if name in self.unclaimed}
         saved = fit(saved, self.tracked, self._slots, self.group)
         for kind, name, why in self.tracked.restore(saved, self._slots, None, list(saved)) if saved else []:
@@ -275,20 +264,27 @@ class Engine:
             self.lose("data", f"the data of {loader.where}", problem)
         if not self.position.is_replaying:
             self._left_out.begins_at(loader)
+            if self._put_back is not None and self.surroundings.is_over_at(caller(), self.steps):
+                loader.end()  # The script ends its loop behind the step; a resume stands before that line.
         if not was_replaying:
             self._enter(begins_epoch=False)
+        arm(self)
 
     def received(self, loader: Batches, batch: Any) -> None:
         self.saver.delivered = self.gradients.mark()
+        self.metrics.waits.received(loader)
         if self.prints.is_noting:
             self.prints.received(batch)
         if self._is_first_step:
             self.surroundings.look(caller())
+            self.modes.loop_begins()
 
     def asked(self, loader: Batches) -> None:
         self.boundary.asked(loader.stepped)
 
     def left(self, loader: Batches) -> None:
+        if self.ending.is_closed:
+            return
         kind = sys.exc_info()[0]
         # Above this function: the loader's generator, and what gives it up.
         in_order = kind is None or (kind is GeneratorExit and was_left_in_order(caller()))
@@ -302,6 +298,9 @@ class Engine:
             self.boundary.between_steps()
 
     def at_place(self) -> None:
+        for loader in self.position.open if self._same_params else []:
+            if loader.gave_others:
+                self._differs(Difference(self.steps, "data", f"the data of {loader.where} is another: {loader.lacks}"))
         if self._put_back is None:
             return
         self._set(self._put_back, begins_epoch=False)
@@ -347,6 +346,7 @@ class Engine:
 
     def _set(self, put_back: PutBack, begins_epoch: bool) -> None:
         changed = put_back.enter(self.tracked, self.states, self.vars, self.gradients, begins_epoch)
+        self.modes.put_back({} if begins_epoch else put_back.modes)
         if changed:
             say(f"what the script did to {', '.join(changed)} between init and the loop was undone: the checkpoint has its own")
 
@@ -356,6 +356,7 @@ class Engine:
 
     def _first_step(self) -> None:
         self._is_first_step = False
+        arm(self)
         self.surroundings.look(caller())
         self.progress.last_step = self.surroundings.last_step
         if self._put_back is not None:

@@ -182,6 +182,8 @@ def sample(value: Any, digest: Any, leaves: Optional[List[int]] = None) -> List[
         digest.update(repr((value.dtype.str, value.shape)).encode())
         digest.update(value.reshape(-1)[:: max(1, value.size // _SAMPLES)].tobytes() if value.flags.c_contiguous else b"")
         return []
+    if hasattr(value, "is_dense") and type(value).__module__.startswith("paddle"):
+        return _of_paddle(value, digest)
     if isinstance(value, Mapping):
         return [late for key in value for late in sample(value[key], digest, leaves)]
     if isinstance(value, (list, tuple)):
@@ -201,6 +203,15 @@ def _tensor(torch: Any, value: Any, digest: Any) -> List[Any]:
     if value.device.type != "cpu":
         return [some]
     digest.update(ctypes.string_at(some.data_ptr(), some.numel() * some.element_size()))
+    return []
+
+
+def _of_paddle(value: Any, digest: Any) -> List[Any]:
+    flat = value.detach().flatten()[:: max(1, int(value.size) // _SAMPLES)]
+    digest.update(repr((str(value.dtype), tuple(value.shape))).encode())
+    if not value.place.is_cpu_place():
+        return [flat.clone()]
+    digest.update(flat.numpy().tobytes())
     return []
 
 

@@ -15,7 +15,8 @@ from .fit_record import FINISHED as FINISHED
 from .fit_record import FIT_FILE, FITS_FOLDER, Finished, Record, fate_of
 from .fit_record import FRESH as FRESH
 from .fit_record import RESUMED as RESUMED
-from .ingredients import Ingredients
+from .ingredients import LOST, Ingredients, sentence
+from .media import Media
 from .numbers import as_number, is_better, plain_metrics
 from .session import CHECKPOINT_FILE, STATE_FILE, say
 
@@ -49,11 +50,14 @@ class Fit:
         self.is_replay = recorder.is_replay
         #: The parts that no checkpoint of this fit has, whatever else it has.
         self.lost = Ingredients()
+        self._detours = record.detours if self.fate == RESUMED else []
         self._steps_before, self._epochs_before = record.steps_before, record.epochs_before
         self._has_ended = False
         self._decisions = Decisions(recorder)
         self._best: Optional[float] = None
         self._told: List[str] = []
+        # Made with the first values: the session is known then.
+        self._media: Optional[Media] = None
 
     @property
     def records(self) -> bool:
@@ -87,6 +91,8 @@ class Fit:
         """
         recorder = self._recorder
         recorder.begin(params or {}, monitor, self._steps_before + step)
+        for text in self._detours:
+            self.lose("other", text, "")
         if self.fate == FRESH:
             # Some trainers count on from fit to fit, others begin again at 0.
             self._steps_before, self._epochs_before = recorder.step - step, recorder.epoch - epoch
@@ -116,12 +122,14 @@ class Fit:
             validated: They judge the weights as they are now: the best of them makes a checkpoint due.
         """
         recorder = self._recorder
-        numbers = {name: as_number(value) for name, value in metrics.items()}
+        at = self._steps_before + step
+        if self._media is None:
+            self._media = Media(recorder.session if self.records and not self.is_replay else None)
+        numbers = {name: as_number(value) for name, value in metrics.items() if not self._media.take(at, name, value)}
         values = {name: number for name, number in numbers.items() if number is not None}
         if not values or not self.records or recorder.session is None:
             return
         recorder.metrics.update(values)
-        at = self._steps_before + step
         recorder.session.event("metrics", step=at, epoch=self._epochs_before + epoch, values=plain_metrics(values))
         recorder.watch.look(recorder.session, at, values)
         monitor = recorder.launch.get("monitor")
@@ -170,7 +178,7 @@ class Fit:
         if not self._keeps(due):
             return
         facts = self._facts(place, due, found)
-        beside = self._beside(place)
+        beside = self._beside(place, found)
 
         def fill(folder: str) -> List[Dict[str, Any]]:
             write(folder)
@@ -203,7 +211,7 @@ class Fit:
         checkpoints = self._recorder.checkpoints
         assert checkpoints is not None
         began = time.perf_counter()
-        beside = self._beside(place)
+        beside = self._beside(place, found)
         try:
             staged = checkpoints.copy(live)
             stall = time.perf_counter() - began
@@ -302,7 +310,13 @@ class Fit:
             "data": None,
         }
 
-    def _beside(self, place: Place) -> Callable[[str], List[Dict[str, Any]]]:
+    def _detours_from(self, place: Place, found: Ingredients) -> List[str]:
+        """Lists the resumes that went without something, with one from this checkpoint."""
+        without = [sentence(record) for record in found.records() if record["state"] == LOST and record["name"] not in self._detours]
+        step = self._steps_before + place.step
+        return [*self._detours, f"the resume from step {step:,} went without {'; '.join(without)}"] if without else self._detours
+
+    def _beside(self, place: Place, found: Ingredients) -> Callable[[str], List[Dict[str, Any]]]:
         """Makes what adds to a checkpoint's folder what is known of the fits, and keeps the last state of one that has ended."""
         recorder, session, ended = self._recorder, self._recorder.session, self._has_ended
         assert session is not None
@@ -311,9 +325,10 @@ class Fit:
         def add(folder: str) -> List[Dict[str, Any]]:
             if ended:
                 self._keep_end(folder)
-            if earlier or self.number > 1 or ended:
+            detours = self._detours_from(place, found)
+            if earlier or self.number > 1 or ended or detours:
                 epoch = self._epochs_before + place.epoch
-                Record(self.number, self._steps_before, self._epochs_before, epoch, ended, earlier).write(folder)
+                Record(self.number, self._steps_before, self._epochs_before, epoch, ended, earlier, detours).write(folder)
             for one in earlier:
                 source = os.path.join(session.file(FITS_FOLDER), str(one.number))
                 if os.path.isdir(source):

@@ -33,7 +33,8 @@ class Record(NamedTuple):
     epoch: int
     ended: bool
     finished: List[Finished]
-
+    #: What a resume from here, and each one before it, went without: from there on it is another training.
+    detours: List[str]
 
     def write(self, folder: str) -> None:
         """Writes it into a checkpoint's folder."""
@@ -45,6 +46,7 @@ class Record(NamedTuple):
             "epoch": self.epoch,
             "ended": self.ended,
             "finished": [{"fit": one.number, "why": one.why} for one in self.finished],
+            **({"detours": self.detours} if self.detours else {}),
         }
         write_json(os.path.join(folder, FIT_FILE), record)
 
@@ -56,8 +58,8 @@ def read_record(folder: Optional[str]) -> Record:
             known = json.load(file)
         finished = [Finished(int(one["fit"]), one["why"]) for one in known["finished"]]
         number, steps, epochs, epoch = (int(known[name]) for name in ("fit", "stepsBefore", "epochsBefore", "epoch"))
-        return Record(number, steps, epochs, epoch, bool(known["ended"]), finished)
-    return Record(1, 0, 0, 0, False, [])
+        return Record(number, steps, epochs, epoch, bool(known["ended"]), finished, list(known.get("detours", [])))
+    return Record(1, 0, 0, 0, False, [], [])
 
 
 def fate_of(number: int, record: Record, resume: Optional[str]) -> Tuple[str, Optional[str]]:

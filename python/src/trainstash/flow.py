@@ -12,6 +12,9 @@ Key = str
 MUTATORS = frozenset(
     "add append appendleft clear discard extend extendleft insert pop popitem popleft remove reverse setdefault sort update".split()
 )
+# Functions that only compute: a value that is given to one, and to nothing else, is not read by it.
+COMPUTES = frozenset("abs bool dict float int len list max min pow round set sorted str sum tuple".split())
+COMPUTING_MODULES = frozenset("F jax jnp keras math mx nn np numpy ops paddle statistics tf torch".split())
 
 
 def key_of(node: ast.AST) -> Optional[Key]:
@@ -53,6 +56,8 @@ class Reads(NamedTuple):
     calls: List[Tuple[Key, str, int]]
     #: Names bound by ``:=``.
     walrus: List[Tuple[Key, int]]
+    #: Names that are given to functions which may do anything with them.
+    given: Set[Key]
 
 
 def looked_at(node: ast.AST) -> Reads:
@@ -61,7 +66,7 @@ def looked_at(node: ast.AST) -> Reads:
     if known is not None:
         return known  # type: ignore[no-any-return]
     bound: Set[str] = set()
-    found = Reads([], [], [])
+    found = Reads([], [], [], set())
     for inside in ast.walk(node):
         kind = type(inside)
         if kind is ast.Name or kind is ast.Attribute:
@@ -75,6 +80,7 @@ def looked_at(node: ast.AST) -> Reads:
                 key = key_of(function.value)
                 if key:
                     found.calls.append((key, function.attr, inside.lineno))  # type: ignore[attr-defined]
+            found.given.update(_given(inside))  # type: ignore[arg-type]
         elif kind is ast.comprehension:
             bound.update(targets_of(inside.target))  # type: ignore[attr-defined]
         elif kind is ast.arg:
@@ -85,6 +91,14 @@ def looked_at(node: ast.AST) -> Reads:
         found = found._replace(keys=[(key, line) for key, line in found.keys if root_of(key) not in bound])
     node.trainstash_reads = found  # type: ignore[attr-defined]
     return found
+
+
+def _given(call: ast.Call) -> Iterable[Key]:
+    name = key_of(call.func) or ""
+    if name in COMPUTES or ("." in name and root_of(name) in COMPUTING_MODULES):
+        return []
+    parts = [*call.args, *(word.value for word in call.keywords)]
+    return [key for part in parts for inside in ast.walk(part) for key in [key_of(inside)] if key]
 
 
 def reads_in(node: Optional[ast.AST]) -> List[Tuple[Key, int]]:
@@ -124,7 +138,7 @@ class Flow:
         reads = looked_at(node)
         receivers = self._calls(reads, done) if reads.calls else ()
         for key, line in reads.keys:
-            if key in own:
+            if key in own and key not in reads.given:
                 if not _is_done(key, done):
                     self.updated.setdefault(key, line)
                 continue
@@ -141,7 +155,7 @@ class Flow:
         receivers: Set[Tuple[Key, int]] = set()
         for key, method, line in reads.calls:
             self.called.setdefault(key, line)
-            if method in MUTATORS or _is_in_place(method):
+            if method in MUTATORS or is_in_place(method):
                 if not _is_done(key, done):
                     self.mutated.setdefault(key, line)
                 receivers.update({(key, line), (f"{key}.{method}", line)})
@@ -270,7 +284,7 @@ def _is_done(key: Key, done: Set[Key]) -> bool:
     return key in done or ("." in key and any(prefix in done for prefix in prefixes(key)))
 
 
-def _is_in_place(name: str) -> bool:
+def is_in_place(name: str) -> bool:
     """Methods of tensors that end with one underscore."""
     return name.endswith("_") and not name.endswith("__") and name not in ("requires_grad_",)
 

@@ -51,5 +51,5 @@ class Holding:
     def leave_if_written(self) -> None:
         """Ends the process in the middle of the rest of an epoch, when a signal has come and a resume does that rest again."""
         engine = self._engine
-        if self._since is not None and signals.noted() and engine.checkpoints is not None and engine.checkpoints.has_written_held:
+        if self._since is not None and signals.noted() and not signals.is_interrupted() and engine.checkpoints is not None and engine.checkpoints.has_written_held:
             engine.ending.leave_held(signals.name_of(signals.noted()))

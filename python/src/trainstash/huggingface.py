@@ -11,11 +11,12 @@ from typing import Any, Dict, List, Mapping, Optional
 from . import ResumeError, best_model, rng, trainer_files
 from .beside import Beside, put_into
 from .fit import FINISHED, Due, Fit, Place
+from .hidden_fit import HiddenState
 from .ingredients import Ingredients
 from .recorder import Recorder, recorder_of
 from .session import say
 from .trainer_data import TrainingData
-from .trainer_objects import OF_MODULE, OF_TRAINER, callbacks_with_state, ignored_of, modules_with_state, monitor_of, params_of
+from .trainer_objects import OF_MODULE, OF_TRAINER, callbacks_with_state, ignored_of, modules_with_state, monitor_of, params_of, parts_of
 from .wishes import Wishes
 
 # Ends of the names of what is logged and measures no training.
@@ -69,6 +70,7 @@ class _Training:
         self._saved_itself = self._left_early = False
         self._epoch = 0
         self._beside: Dict[str, Beside] = {}
+        self._hidden: Optional[HiddenState] = None
         # The state of the checkpoint that is resumed; `_pending`: the same until callbacks have got back what they had counted.
         self._restored: Optional[Dict[str, Any]] = None
         self._pending: Optional[Dict[str, Any]] = None
@@ -190,6 +192,7 @@ class _Training:
             self._beside[name] = Beside(callback, kept, ignored_of(callback))
         for name, module in modules_with_state(self._model()):
             self._beside[name] = Beside(module, [*kept, *self._model().modules()], OF_MODULE)
+        self._hidden = HiddenState(lambda: parts_of(trainer, self._model(), [*kept, *self._data.generators]))
         self._epoch = int(state.epoch or 0)
         saved = self._pending = self._restored
         self._evaluates_on_start = getattr(trainer.args, "eval_on_start", False)
@@ -361,10 +364,12 @@ class _Training:
         """Adds what the Trainer leaves out, and finds out what there is."""
         trainer = self._trainer
         beside: Dict[str, Any] = {}
+        known: List[str] = []
         for name, one in self._beside.items():
             beside[name], refused = one.state()
             for part, why in refused:
                 found.lost("callback", f"{name}.{part}", why)
+            known += [f"{name}.{part}" for part in [*beside[name], *(part for part, _ in refused)]]
         own = {
             "format": 1,
             "data": self._data.state(),
@@ -385,6 +390,8 @@ class _Training:
         found.kept("random", "random numbers")
         found.kept("loop", "the trainer’s counts")
         found.absent("gradients", "gradients")
+        if self._hidden is not None:
+            self._hidden.note(found, known)
         if self._beside:
             found.kept("callback", "callbacks")
 

@@ -135,7 +135,7 @@ class Conductor:
             fit.problems.lost("data", name, why)
 
     def _look_at_callbacks(self, fit: KerasFit) -> None:
-        fit.others = keras_others.Others(fit.callbacks)
+        fit.look_around()
 
     def _put_edges(self, callbacks: List[Any], callback: Any) -> None:
         front = self._make_edge(self, on_epoch_begin=self._epoch_begins, on_train_end=self._nothing_was_left)

@@ -43,6 +43,8 @@ class Feed:
         #: The state with which the iterator in use began.
         self._began: State = {}
         self._saved_arrays: Dict[str, Any] = {}
+        # The place of a resume, until an epoch begins there: a fit that has no epoch left ends with it.
+        self._unread: Optional[State] = None
         self._whole_before = self._attributes(whole=True)
         self._take_over()
 
@@ -118,6 +120,7 @@ class Feed:
             self.problems.append(problem)
 
     def _begin(self) -> None:
+        self._unread = None
         carried = self._steps_carried()
         if self._back_to is not None:
             self._set_objects(self._back_to["began"])
@@ -168,6 +171,8 @@ class Feed:
 
     def state(self) -> Tuple[State, Dict[str, Any]]:
         """Returns the place in the data, as JSON can hold it, and the arrays that it refers to."""
+        if self._unread is not None:
+            return self._unread, {key: array for key, array in self._saved_arrays.items() if key.startswith(_BASE)}
         carried = self._carried if self.is_inside else self._steps_carried()
         arrays: Dict[str, Any] = {}
         now = self._objects("now/")
@@ -197,7 +202,7 @@ class Feed:
             return
         if saved["seeds"] is not None and saved["seeds"] != keras_pipelines.seeds_in(self.source.dataset):
             self.problems.append(("the data's order", "tf.data's seeds are others than when the checkpoint was taken"))
-        self._saved_arrays = dict(arrays)
+        self._saved_arrays, self._unread = dict(arrays), saved
         if self._place is not None and saved["seed"] is not None:
             self._place.assign([saved["seed"], int(self._place.numpy()[1])])
         self._keras._num_batches = saved["count"] if self._keras._num_batches is None else self._keras._num_batches

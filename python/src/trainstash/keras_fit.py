@@ -8,8 +8,10 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import ResumeError, keras_arrays, keras_random, keras_variables
 from .fit import Place
+from .hidden_fit import HiddenState, named
 from .ingredients import Ingredients
 from .keras_data import Feed
+from .keras_hidden import parts_of
 from .keras_others import Others
 from .numbers import plain_metrics
 
@@ -63,6 +65,7 @@ class KerasFit:
         self.seed = seed
         self.feed: Optional[Feed] = None
         self.others: Optional[Others] = None
+        self.hidden: Optional[HiddenState] = None
         #: Steps that are trained, and the epoch that comes next or is being trained.
         self.step = 0
         self.epoch = 0
@@ -79,6 +82,13 @@ class KerasFit:
     def place(self, batch: int) -> Place:
         """Returns the place of the fit in the run."""
         return Place(self.step, self.epoch, batch)
+
+    def look_around(self) -> None:
+        """Looks at the other callbacks and at the script's code, when all have begun."""
+        self.others = Others(self.callbacks)
+        callbacks = self.others.callbacks
+        dataset = self.feed.source.dataset if self.feed is not None and self.feed.source.kind == "PyDataset" else None
+        self.hidden = HiddenState(lambda: parts_of(self.model, callbacks, dataset))
 
     # ---- reading ----
 
@@ -158,6 +168,9 @@ class KerasFit:
         arrays.update(own)
         for name, why in lost:
             found.lost("callback", name, why)
+        if self.others is not None and self.hidden is not None:
+            kept = [f"{name}.{part}" for (name, _), record in zip(named(self.others.callbacks), records) for part in record["values"]]
+            self.hidden.note(found, [*kept, *(name for name, _ in lost)])
         names = self.others.names() if self.others is not None else []
         for name in names:
             found.kept("callback", name)

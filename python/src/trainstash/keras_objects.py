@@ -195,7 +195,7 @@ class _Encoder:
             return _CONSTANT
         if isinstance(value, (types.FunctionType, types.MethodType, types.BuiltinFunctionType)):
             return self._function(value)
-        variables = _variables(value)
+        variables = variables_of(value)
         if variables is not None:
             from .keras_variables import value_of
 
@@ -237,7 +237,7 @@ class _Encoder:
         return {_TAG: "object", "v": items}
 
 
-def _variables(value: Any) -> Optional[List[Any]]:
+def variables_of(value: Any) -> Optional[List[Any]]:
     """Finds the variables of a Keras object, as a metric or a second model has them."""
     keras: Any = sys.modules.get("keras")
     if keras is None:
@@ -282,7 +282,7 @@ def _into(kind: str, inner: Any, before: Any, arrays: Mapping[str, Any]) -> Any:
     if kind == "generator":
         generators.set_state(before, _decode(inner, None, arrays))
     elif kind == "variables":
-        own = _variables(before) or []
+        own = variables_of(before) or []
         if len(own) != len(inner):
             raise ValueError(f"it has {len(own)} variables, {len(inner)} in the checkpoint")
         for variable, key in zip(own, inner):

@@ -21,8 +21,9 @@ class Others:
     """All callbacks but ours, in the order of the list."""
 
     def __init__(self, callbacks: List[Any]) -> None:
-        self._callbacks = [one for one in callbacks if not type(one).__module__.startswith("trainstash")]
-        self._before = [self._read(one, whole=True) for one in self._callbacks]
+        #: The same.
+        self.callbacks = [one for one in callbacks if not type(one).__module__.startswith("trainstash")]
+        self._before = [self._read(one, whole=True) for one in self.callbacks]
 
     def state(self) -> Tuple[List[State], Dict[str, Any], List[Tuple[str, str]]]:
         """Collects what has changed in the callbacks since the training began.
@@ -33,7 +34,7 @@ class Others:
         records: List[State] = []
         arrays: Dict[str, Any] = {}
         lost: List[Tuple[str, str]] = []
-        for i, (one, before) in enumerate(zip(self._callbacks, self._before)):
+        for i, (one, before) in enumerate(zip(self.callbacks, self._before)):
             read = self._read(one, whole=False)
             changed = read.changed_since(before)
             folder = f"{_FOLDER}{i}.{type(one).__name__}/"
@@ -44,11 +45,11 @@ class Others:
 
     def names(self) -> List[str]:
         """Names the callbacks that have a state worth naming."""
-        return [type(one).__name__ for one in self._callbacks if type(one).__name__ not in ("History", *_DISPLAYS)]
+        return [type(one).__name__ for one in self.callbacks if type(one).__name__ not in ("History", *_DISPLAYS)]
 
     def put_back(self, records: List[State], arrays: Mapping[str, Any]) -> Iterator[Tuple[str, str]]:
         """Sets what the callbacks of a checkpoint had. Yields what could not be set: pairs of a callback and the reason."""
-        for i, (one, record) in enumerate(_matched(self._callbacks, records)):
+        for i, (one, record) in enumerate(_matched(self.callbacks, records)):
             if one is None:
                 yield record["class"], "the script has no such callback any more"
                 continue

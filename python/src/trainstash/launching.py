@@ -6,7 +6,8 @@ import contextlib
 import os
 from typing import Any, Dict, Mapping, Optional, Tuple, cast
 
-from . import ResumeError, agreement, arrayfile, elastic, ptread, sharded, signals, workers
+from . import ResumeError, agreement, allocation, arrayfile, elastic, ptread, sharded, signals, workers
+from .cells import given_up
 from .distributed import Group, launched_rank
 from .engine import Engine
 from .environment import merged_params
@@ -39,7 +40,7 @@ def start(wishes: Wishes, tracked: Mapping[str, Any]) -> Run:
     if owner is not None and owner != str(os.getpid()) and launched_rank() is None and not group.several:
         # A worker of a data loader, a process of a pool: the training is its parent's.
         return Run(Engine(None, {}, Tracked(tracked), given, group))
-    if _current is not None and not _current.over:
+    if _current is not None and not _current.over and not given_up(_current._newest):
         say("one process records one training; this second init() is not recorded")
         return Run(Engine(None, {}, Tracked(tracked), given, group))
     signals.watch()
@@ -50,16 +51,16 @@ def start(wishes: Wishes, tracked: Mapping[str, Any]) -> Run:
 
 
 def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group) -> Run:
-    session = managed_session()
+    session = managed_session(wishes.badge)
     if session is not None and elastic.attempt() > 0:
         _start_again(session, is_first=group.rank == 0)
     launch: Mapping[str, Any] = session.launch if session else {}
-    path, saved, origin = _saved_for_all(group, session, wishes.resume)
+    path, saved, origin = _found_for_all(group, session, wishes.resume)
     if session is None and group.rank == 0:
         from .alone import newest_checkpoint, own_session
 
         unfinished = None if saved is not None else newest_checkpoint()
-        session = own_session(params, origin, in_force({}, wishes))
+        session = own_session(params, origin, in_force({}, wishes), badge=wishes.badge)
         launch = session.launch if session else {}
         if session:
             _offer(unfinished)
@@ -94,6 +95,16 @@ def _start_again(session: Session, is_first: bool) -> None:
             os.remove(session.file("exit.json"))
 
 
+def _found_for_all(group: Group, session: Optional[Session], resume: Optional[str]) -> _Saved:
+    """Finds the checkpoint to resume from. A job that its scheduler has started again goes on from its own newest one, without
+    being told, unless it was launched with another."""
+    life = allocation.later_life()
+    is_told = resume is not None or (session is not None and bool(session.launch.get("run") or session.launch.get("resume")))
+    if group.share(life is None or is_told):
+        return _saved_for_all(group, session, resume)
+    return _last_for_all(group, of=life) if group.several else _last(life)
+
+
 def _saved_for_all(group: Group, session: Optional[Session], resume: Optional[str]) -> _Saved:
     """Finds the checkpoint to resume from, which has to be the same on all ranks.
 
@@ -120,7 +131,7 @@ def _saved_for_all(group: Group, session: Optional[Session], resume: Optional[st
     return found
 
 
-def _last_for_all(group: Group, since: Optional[float] = None) -> _Saved:
+def _last_for_all(group: Group, since: Optional[float] = None, of: Optional[allocation.Allocation] = None) -> _Saved:
     """Takes the last checkpoint that rank 0 finds: two ranks that look by themselves may find two. ``since``: an older one does not
     count, and it is no error when there may be another."""
     from .asking import last_checkpoint
@@ -130,7 +141,7 @@ def _last_for_all(group: Group, since: Optional[float] = None) -> _Saved:
         refusal: Optional[str] = None
         if group.rank == 0:
             try:
-                given = stack.enter_context(last_checkpoint())
+                given = stack.enter_context(last_checkpoint(of))
                 found = (given.path, given.checkpoint, given.step) if given and given.created >= (since or 0) else None
             except ResumeError as error:
                 refusal = str(error) if since is None else None
@@ -160,14 +171,18 @@ def _saved(session: Optional[Session], resume: Optional[str]) -> _Saved:
             # A script that saved by itself before it had the package resumes as it did then.
             path = candidate if os.path.exists(candidate) else None
     elif resume == "last":
-        from .asking import last_checkpoint
-
-        with last_checkpoint() as given:
-            return (given.path, _read(given.path), (given.checkpoint, given.step)) if given else (None, None, None)
+        return _last()
     else:
         path = _wanted(resume)
     saved = _read(path, _is_verified(session, path)) if path else None
     return path, saved, _origin(path, saved)
+
+
+def _last(of: Optional[allocation.Allocation] = None) -> _Saved:
+    from .asking import last_checkpoint
+
+    with last_checkpoint(of) as given:
+        return (given.path, _read(given.path), (given.checkpoint, given.step)) if given else (None, None, None)
 
 
 def _session_before(session: Optional[Session], path: Optional[str]) -> Optional[str]:

@@ -45,12 +45,6 @@ class Loaded:
         counts: Mapping[str, Any] = copy.deepcopy(self.saved["loops"]["fit_loop"])
         return counts
 
-    def detours(self) -> List[str]:
-        """Lists the resumes that went without something, with the one that is under way."""
-        before = list(self.own.get("detours", []))
-        without = self.own.get("went_without")
-        return [*before, f"the resume from step {self.own['step']:,} went without {'; '.join(without)}"] if without else before
-
 
 def is_cast(module: Any, weights: Mapping[str, Any]) -> bool:
     """Tells whether weights have another dtype than the module has while they are loaded."""

@@ -105,6 +105,10 @@ class Loaders:
                 found.lost("data", name, one.lacks)
         if not training:
             found.lost("data", "the training data", "its loader was not seen")
+        for key, one in self._batches.items():
+            # Its order decides the metrics that callbacks and schedules go by.
+            if key not in training and one.lacks is not None:
+                found.lost("data", f"the {key.partition('.')[0]} data", one.lacks)
 
     def place(self, loader: FitBatches) -> None:
         """Puts a loader at its saved place when a reading of it begins."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
 from . import ResumeError, rng
 from .fit import Due, Fit, Place
 from .fit_record import FINISHED, FRESH, RESUMED
-from .ingredients import LOST, Ingredients, sentence
+from .ingredients import Ingredients
 from .lightning_checkpoint import OF_EACH_RANK, Loaded, Places, drop_odd_hyper_parameters, is_cast, monitor_of, own_terms, params_of
 from .lightning_data import Loaders, prefetched
 from .lightning_loops import (
@@ -60,8 +60,6 @@ class LightningFit:
         self._seen_step = 0
         self._steps_per_batch: Optional[int] = None
         self._metrics = NewMetrics()
-        # Resumes that went without something: from there on it is another training.
-        self._detours: List[str] = []
         seed = rng.mix(recorder.seed, fit.number, rng.fingerprint())
         self._loaders = Loaders(trainer, seed, fit.lose)
         self._wraps = Wraps()
@@ -291,10 +289,7 @@ class LightningFit:
         dropped = drop_odd_hyper_parameters(checkpoint)
         if dropped:
             fit.tell("hyperParameters", f"{', '.join(dropped)} of the hyper-parameters are no plain values and are not in the checkpoints' files. A resume does not need them; load_from_checkpoint() does, as arguments.")
-        records = [record for record in found.records() if record["state"] == LOST]
         own = {"format": 2, "step": place.step, "epoch": place.epoch, "batch": place.batch, "seed": self._loaders.seed, "ranks": ranks}
-        own["detours"] = self._detours
-        own["went_without"] = [sentence(record) for record in records if record["name"] not in self._detours]
         live = {**checkpoint, "trainstash": own}
         fit.save_state(place, due, found, live, owner=Places(), sum_of=lambda planned: sum_of(own_terms(planned)))
 
@@ -317,9 +312,6 @@ class LightningFit:
         loaded = self._loaded = Loaded(str(path), self._trainer.global_rank)
         self._inside = loaded.own["batch"] > 0
         self._loaders.seed = int(loaded.own["seed"])
-        self._detours = loaded.detours()
-        for text in self._detours:
-            self._fit.lose("other", text, "")
         if loaded.state:
             self._loaders.load(loaded.state["loaders"], self._recorder.left_out.take(self._trainer.accumulate_grad_batches))
         given = dict(loaded.saved)
@@ -362,7 +354,7 @@ class LightningFit:
             # Lightning makes the module of its precision once the weights are loaded, and rounds them before that.
             self._trainer.lightning_module.load_state_dict(self._exact["state_dict"], strict=False)
             self._exact = None
-        for name, why in self._surroundings.put_back(state, self._inside):
+        for name, why in self._surroundings.put_back(state, self._inside, self._require_loaded().own["ranks"][0].get("networks", {})):
             self._fit.lose("random", f"random numbers of {name}", why)
 
     def _load_end(self) -> None:

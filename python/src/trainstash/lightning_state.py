@@ -7,8 +7,10 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 from . import rng
 from .attributes import Attributes
+from .hidden_fit import HiddenState, Parts
 from .ingredients import Ingredients
 from .kinds import NAMES
+from .lightning_networks import Networks
 
 # Lightning's own callbacks whose state is all in what they save, or that have none.
 _KNOWN_CALLBACKS = frozenset(
@@ -35,9 +37,15 @@ class Surroundings:
                 owners[f"callback {i} {type(callback).__name__}"] = callback
         if getattr(trainer, "datamodule", None) is not None:
             owners["datamodule"] = trainer.datamodule
+        self._networks = Networks(owners, module)
+        owners.update(self._networks.parts())
+        self._owners = owners
         self._framework_names = _names_of_framework(module, trainer.datamodule)
         self._attributes = Attributes(owners, self._is_left_out)
+        self._hidden = HiddenState(self._parts)
         self._lost: List[Tuple[str, str, str]] = []
+        # Networks of the checkpoint that is gone on from which could not be put back.
+        self._gone: List[Tuple[str, str]] = []
 
     def state(self) -> Dict[str, Any]:
         """Collects it for a checkpoint."""
@@ -49,6 +57,7 @@ class Surroundings:
         return {
             "rng": rng.capture(self._attributes.generators()),
             "attributes": values,
+            "networks": self._networks.state(trainer.global_rank == 0),
             "buffers": {name: value for name, value in module.named_buffers() if _is_hidden(module, name)},
             "eval": sorted(name for name, part in module.named_modules() if not part.training),
             "frozen": sorted(name for name, value in module.named_parameters() if not value.requires_grad),
@@ -61,8 +70,8 @@ class Surroundings:
             "checkpoints": [_of_model_checkpoint(one) for one in _model_checkpoints(trainer)],
         }
 
-    def put_back(self, saved: Mapping[str, Any], inside_epoch: bool) -> List[Tuple[str, str]]:
-        """Puts it back.
+    def put_back(self, saved: Mapping[str, Any], inside_epoch: bool, of_first: Mapping[str, Any]) -> List[Tuple[str, str]]:
+        """Puts it back. ``of_first``: the networks that the first rank has kept for all.
 
         Returns:
             Random numbers that could not be: pairs of a library's name and the reason.
@@ -70,6 +79,8 @@ class Surroundings:
         trainer = self._trainer
         module = trainer.lightning_module
         self._attributes.put_back(saved["attributes"], module.device)
+        for name, why in self._networks.put_back({**of_first, **saved.get("networks", {})}):
+            self._gone.append((name, why))
         buffers = dict(module.named_buffers())
         for name, value in saved["buffers"].items():
             if name in buffers and buffers[name].shape == value.shape:
@@ -111,6 +122,27 @@ class Surroundings:
         for owner, name, why in self._lost:
             if not (owner.startswith("callback ") and self._saves_itself(owner)):
                 found.lost("callback" if owner.startswith("callback ") else "loop", f"`{name}` of the {owner}", f"is not kept: {why}")
+        lost = [*self._gone, *self._networks.changed()]
+        for name, why in lost:
+            found.lost("callback", f"`{name}`", why)
+        known = [f"{owner}.{name}" for owner, values in state["attributes"].items() for name in values]
+        known += [f"{owner}.{name}" for owner, name, _ in self._lost]
+        for owner in self._owners:
+            if owner.startswith("callback ") and self._saves_itself(owner):
+                known += [owner, *(cls.__name__ for cls in type(self._owners[owner]).__mro__ if not _is_class_of_lightning(cls))]
+        known += [*(f"module.{name}" for name in state["buffers"]), *(name for name, _ in lost)]
+        self._hidden.note(found, known)
+
+    def _parts(self) -> Parts:
+        """Lists what Lightning calls."""
+        trainer, module = self._trainer, self._trainer.lightning_module
+        schedules = [one.scheduler for one in trainer.lr_scheduler_configs]
+        parts = {f"module.{name}" if name else "module": one for name, one in module.named_modules()}
+        hooked = {**parts, **{f"optimizer {i}": one for i, one in enumerate(trainer.optimizers)}, **{f"schedule {i}": one for i, one in enumerate(schedules)}}
+        callbacks = {f"callback {i} {type(one).__name__}": one for i, one in enumerate(trainer.callbacks) if one is not self._marker}
+        covered = [trainer, trainer.strategy, *trainer.loggers, *module.parameters(), *self._owners.values(), *callbacks.values(), *self._networks.held()]
+        tracked = [*module.modules(), *trainer.optimizers, *schedules, *self._attributes.generators().values()]
+        return Parts({**self._owners, **callbacks}, {**hooked, **self._attributes.all()}, covered, tracked)
 
     def _note_precision(self, found: Ingredients, checkpoint: Mapping[str, Any]) -> None:
         plugin = self._trainer.precision_plugin

@@ -42,7 +42,7 @@ def check_model(name: str, model: Any, saved: Mapping[str, Any], lost: Set[str])
     left: List[str] = []
     for key, own in plain.items():
         if key in then:
-            problems += _misfit(f"{name}.{key}", now[own], then[key])
+            problems += [] if key not in parameters and _loads_itself(model, own) else _misfit(f"{name}.{key}", now[own], then[key])
         elif f"{name}.{key}" in lost and key not in parameters:
             left.append(key)
         else:
@@ -52,6 +52,16 @@ def check_model(name: str, model: Any, saved: Mapping[str, Any], lost: Set[str])
         more = f" and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
         raise ResumeError(f"The checkpoint does not fit: {'; '.join(problems[:_MOST_PROBLEMS])}{more}. Nothing was loaded.")
     return ModelPlan({plain[key]: value for key, value in then.items()}, _metadata(model, saved), left)
+
+
+def _loads_itself(model: Any, key: str) -> bool:
+    """Tells whether the module that has a buffer loads it by itself: observers of quantization get the shape of theirs with a batch."""
+    torch: Any = sys.modules.get("torch")
+    try:
+        owner = type(model.get_submodule(key.rpartition(".")[0]))
+        return torch is not None and owner._load_from_state_dict is not torch.nn.Module._load_from_state_dict
+    except AttributeError:
+        return False
 
 
 def _misfit(place: str, now: Any, then: Any) -> List[str]:
@@ -128,6 +138,28 @@ def _put(model: Any, key: str, value: Any) -> None:
                 live.data = value.to(live.device)
             else:
                 owner._buffers[leaf] = value.to(live.device)
+
+
+def grow_groups(optimizer: Any, saved: Mapping[str, Any], slots: Optional[List[Optional[str]]], models: Mapping[str, Any]) -> None:
+    """Adds the groups that a script added to an optimizer while it trained, with parameters of the tracked networks. An optimizer whose
+    groups cannot be told stays as it is, and does not fit."""
+    groups, own = saved["param_groups"], optimizer.param_groups
+    sizes = [len(group["params"]) for group in groups]
+    if len(sizes) <= len(own) or sizes[: len(own)] != [len(group["params"]) for group in own] or not slots:
+        return
+    known: Dict[str, Any] = {}
+    for name, model in models.items():
+        names = wrappers.own_names(model, (path for path, _ in model.named_parameters()))
+        parameters = dict(model.named_parameters())
+        known.update({f"{name}.{plain}": parameters[path] for plain, path in names.items()})
+    at = sum(sizes[: len(own)])
+    if any(slot not in known for slot in slots[at:]):
+        return
+    for group in groups[len(own) :]:
+        size = len(group["params"])
+        options = {key: value for key, value in group.items() if key != "params"}
+        optimizer.add_param_group({**options, "params": [known[str(slot)] for slot in slots[at : at + size]]})
+        at += size
 
 
 def check_optimizer(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from .media import Media
 from .numbers import as_number, plain_metrics, wire_number
 from .session import Session
+from .waits import Waits
 from .watch import Watch
 
 
 class Metrics:
     """The metrics of a launch. Nothing that a script hands over as one can end its training."""
 
-    def __init__(self, session: Optional[Session], watch: Watch) -> None:
+    def __init__(self, session: Optional[Session], watch: Watch, is_replay: bool = False) -> None:
         self._session = session
+        self._media = Media(None if is_replay else session)
         self._watch = watch
+        self.waits = Waits(session.file("waits.ndjson") if session else None)
         #: The newest value of each.
         self.newest: Dict[str, float] = {}
         self._late: List[Tuple[int, int, str, Any]] = []
@@ -33,6 +37,8 @@ class Metrics:
                 if _is_on_device(value):
                     # Read when the device has come that far: a training must not wait for its numbers.
                     self._late.append((step, epoch, name, value.detach().clone()))
+                    continue
+                if self._media.take(step, name, value):
                     continue
                 number = as_number(value)
                 if number is None:

@@ -13,7 +13,8 @@ def as_number(value: Any) -> Optional[float]:
     """Makes a double of a number of Python, NumPy, torch or another library. None: it is none, or asking it raises."""
     try:
         if hasattr(value, "item"):
-            value = value.item()
+            # NumPy's item() gives the number under a mask, as if it counted.
+            value = math.nan if _is_masked(value) else value.item()
         return float(value)
     except OverflowError:
         return _infinity_like(value)
@@ -85,6 +86,11 @@ def _is_alarming(metric: str, newest: Callable[[str], Any]) -> bool:
         return not math.isfinite(from_wire(newest(metric)))
     except KeyError:
         return False
+
+
+def _is_masked(value: Any) -> bool:
+    masked = getattr(value, "mask", None) if type(value).__module__.startswith("numpy.ma") else None
+    return masked is not None and value.size == 1 and bool(masked.all())
 
 
 def _infinity_like(value: Any) -> Optional[float]:

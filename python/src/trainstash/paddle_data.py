@@ -4,7 +4,7 @@ would take turns by chance: here it reads between two steps. With workers the or
 from __future__ import annotations
 
 import itertools
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from . import rng
 from .loaders import SeededDataset
@@ -45,6 +45,16 @@ def in_step(loader: Any) -> Any:
         return loader
     order = loader.batch_sampler if loader.batch_sampler is not None else range(len(loader.dataset))
     return _InStep(loader, order, loader.dataset)
+
+
+def stream_of(loader: Any) -> Optional[Tuple[Any, Dict[str, Any]]]:
+    """Returns a loader over a stream as one that is read between two steps, unless workers read it, and what decides its batches;
+    None for any other loader."""
+    paddle = paddle_module()
+    if paddle is None or type(loader) is not paddle.io.DataLoader or not isinstance(loader.dataset, paddle.io.IterableDataset):
+        return None
+    parts = {"data set": loader.dataset, "collate_fn": loader.collate_fn, "worker_init_fn": loader.worker_init_fn}
+    return (loader if loader.num_workers > 0 else _StreamInStep(loader, loader.batch_sampler, loader.dataset)), parts
 
 
 def _is_known(loader: Any) -> bool:
@@ -134,9 +144,21 @@ class _InStep:
         given = loader.collate_fn
         join = given or (collate.default_collate_fn if loader.auto_collate_batch else collate.default_convert_fn)
         fetcher = _DatasetKind.create_fetcher(loader.dataset_kind, self.dataset, loader.auto_collate_batch, join, loader.drop_last)
-        for indices in self._batches:
+        for indices in self._batches if self._batches is not None else itertools.repeat(None):
             parts, structure = flat._flatten_batch(fetcher.fetch(indices))
             yield flat._restore_batch([_tensor(part, loader.places) for part in parts], structure)
+
+
+class _StreamInStep(_InStep):
+    """A stream that is read when the loop asks for a batch."""
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from super().__iter__()
+        except RuntimeError as error:
+            # The stream's end, which Paddle tells by a StopIteration: in a generator that is an error.
+            if not isinstance(error.__cause__, StopIteration):
+                raise
 
 
 def _numbers_in(dataset: Any) -> Dict[str, Any]:

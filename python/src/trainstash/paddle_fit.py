@@ -9,8 +9,11 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 from . import ResumeError, arrayfile, paddle_data, paddle_objects, rng
 from .data import Batches
 from .fit import FINISHED, FRESH, Due, Fit, Place
+from .hidden_fit import HiddenState, named
 from .ingredients import Ingredients
 from .kinds import NAMES
+from .paddle_hidden import parts_of, reading_of
+from .paddle_logs import numbers_in, plain_logs
 from .paddle_state import ModelState
 from .recorder import recorder_of
 from .session import ARRAYS_FILE
@@ -21,8 +24,6 @@ from .wishes import Wishes
 _FORMAT = 1
 #: Shows how far it is; a training goes the same way without it.
 _BAR = "ProgBarLogger"
-#: Entries of the logs that Paddle gives to callbacks which are no metrics.
-_NO_METRICS = ("step", "batch_size", "steps", "metrics")
 _HOOK = "trainstash_around"
 
 
@@ -93,6 +94,8 @@ class Training:
         self._is_muted = False
         self._ends_at_once = False
         self._logs: Dict[str, Any] = {}
+        self._hidden: List[HiddenState] = []
+        self._watched_loaders: List[Any] = []
         self._attributes = Watched(self._is_known, paddle_objects.plain_tensor, paddle_objects.tensor_of)
 
     # ---- what Paddle does ----
@@ -110,14 +113,16 @@ class Training:
             call()
             if name == "on_train_batch_end":
                 self._step += 1
-                self._fit.log(self._step, self._epoch, _numbers(arguments[1]))
+                self._fit.log(self._step, self._epoch, numbers_in(arguments[1]))
             elif name == "on_eval_end":
-                metrics = {f"val_{key}": value for key, value in _numbers(arguments[0]).items()}
+                metrics = {f"val_{key}": value for key, value in numbers_in(arguments[0]).items()}
                 self._fit.log(self._step, self._epoch, metrics, validated=True)
 
     def _begin(self) -> None:
         for name, value in self._watched():
             self._attributes.add(name, value)
+        callbacks = [one for one in self._callbacks if type(one).__name__ != _BAR]
+        self._hidden.append(HiddenState(lambda: parts_of(self._model, callbacks)))
         model, fit = self._model, self._fit
         if fit.fate != FRESH:
             assert fit.folder is not None
@@ -152,9 +157,10 @@ class Training:
         if self.is_over:
             return self._original(loader, callbacks, mode, *more, **named)
         if mode != "train":
+            self._watch_data(loader, "evaluation data")
             # Draws in Paddle's thread and those of the network would take turns by chance.
             return dict(self._logs) if self._is_muted else self._original(paddle_data.in_step(loader), callbacks, mode, *more, **named)
-        self._watch_data(loader)
+        self._watch_data(loader, "data set")
         if self._is_muted:
             return dict(self._logs)
         if self._batches is None or not self._batches.wraps(loader, None, False):
@@ -164,11 +170,13 @@ class Training:
         self._logs = self._original(_Epoch(self, self._batches, self._skip), callbacks, mode, *more, **named)
         return self._logs
 
-    def _watch_data(self, loader: Any) -> None:
-        """Watches a loader's data set: what it counts is state, also where this fit reads nothing of it any more."""
+    def _watch_data(self, loader: Any, name: str) -> None:
+        """Watches what a loader reads with: what its data set counts is state, also where this fit reads nothing of it any more."""
         dataset = getattr(loader, "dataset", None)
-        if dataset is not None:
-            self._attributes.add("data set", dataset, depth=0)
+        if dataset is not None and not any(one is loader for one in self._watched_loaders):
+            self._watched_loaders.append(loader)
+            self._attributes.add(name, dataset, depth=0)
+            self._hidden.append(HiddenState(lambda: reading_of(loader)))
 
     def _end(self, arguments: Any, call: Callable[[], None]) -> None:
         trained = not self._ends_at_once and self._fit.fate != FINISHED
@@ -272,6 +280,8 @@ class Training:
         states = self._recorder.group.gather(rng.capture())
         changed, lost = self._attributes.state()
         self._note(found, states, lost)
+        for one in self._hidden:
+            one.note(found, [*changed, *(path for path, _ in lost)])
         loader = self._batches
         return {
             **self._state.saved(found),
@@ -286,7 +296,7 @@ class Training:
                 # Paddle deletes the number when it has come to 0.
                 "planned": self._planned,
                 "left": getattr(model, "num_iters", 0) if self._planned is not None else None,
-                "logs": _plain_logs(self._logs),
+                "logs": plain_logs(self._logs),
                 "random": states,
                 "attributes": changed,
                 "loader": loader.state(active=batch > 0) if loader is not None else {"turn": 0, "batch": 0, "shape": {}},
@@ -333,15 +343,12 @@ class Training:
     # ---- inside ----
 
     def _watched(self) -> Iterator[Any]:
-        counts: Dict[str, int] = {}
-        for one in [*self._callbacks, *self._model._metrics]:
-            name = type(one).__name__
-            if name == _BAR:
-                continue
-            counts[name] = counts.get(name, 0) + 1
-            yield f"{name}{counts[name] if counts[name] > 1 else ''}", one
+        yield from named([one for one in [*self._callbacks, *self._model._metrics] if type(one).__name__ != _BAR])
         for path, layer in self._model.network.named_sublayers(include_self=True):
             yield f"layer {path}", paddle_objects.Plain(layer)
+        if self._model._loss is not None:
+            loss = self._model._loss
+            yield "loss", paddle_objects.Plain(loss) if hasattr(loss, "named_sublayers") else loss
 
     def _is_known(self, value: Any) -> bool:
         return value is self._callbacks or paddle_objects.is_known(value)
@@ -377,17 +384,6 @@ def _read(folder: str) -> Mapping[str, Any]:
     if saved["trainstash"]["format"] > _FORMAT:
         raise ResumeError(f"{path} is of a newer version of trainstash. Nothing was loaded.")
     return saved
-
-
-def _numbers(logs: Any) -> Dict[str, Any]:
-    """Reads the metrics in logs: Paddle gives each as a list of one."""
-    logs = {name: value for name, value in (logs or {}).items() if name not in _NO_METRICS}
-    return {name: value[0] if isinstance(value, (list, tuple)) and value else value for name, value in logs.items()}
-
-
-def _plain_logs(logs: Mapping[str, Any]) -> Dict[str, Any]:
-    kinds = (int, float, str, list, tuple)
-    return {name: value for name, value in logs.items() if isinstance(value, kinds) or type(value).__module__ == "numpy"}
 
 
 def _kind_of(place: str) -> str:

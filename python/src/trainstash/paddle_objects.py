@@ -245,7 +245,7 @@ def optimizer_state(optimizer: Any, names: Names, made_rate: Any) -> Dict[str, A
         "masters": masters,
         "rate": [float(rate), made_rate] if isinstance(rate, (int, float)) else None,
         "rate in force": _rate_in_force(optimizer) if isinstance(rate, (int, float)) else None,
-        "schedule": schedule_state(rate) if _is_schedule(rate) else None,
+        "schedule": schedule_state(rate) if is_schedule(rate) else None,
     }
 
 
@@ -311,7 +311,7 @@ def load_optimizer(optimizer: Any, saved: Mapping[str, Any], names: Names, pairs
             optimizer.set_lr(in_force)
             optimizer._create_global_learning_rate()
             optimizer._learning_rate = saved["rate"][0]
-    if saved["schedule"] is not None and _is_schedule(optimizer._learning_rate):
+    if saved["schedule"] is not None and is_schedule(optimizer._learning_rate):
         load_schedule(optimizer._learning_rate, saved["schedule"])
 
 
@@ -352,14 +352,15 @@ def _plain_slot(optimizer: Any, slot: str) -> str:
 # ---- schedules ----
 
 
-def _is_schedule(value: Any) -> bool:
+def is_schedule(value: Any) -> bool:
+    """Tells whether an optimizer's rate is one that moves."""
     return hasattr(value, "set_state_dict") and hasattr(value, "last_epoch") and hasattr(value, "get_lr")
 
 
 def schedule_state(schedule: Any) -> Dict[str, Any]:
     """Copies what a schedule saves, and the numbers in it that move and that it does not save, of the schedules inside too."""
     own = {name: _kept(value) for name, value in vars(schedule).items() if _moves(schedule, name, value)}
-    inner = {name: schedule_state(value) for name, value in vars(schedule).items() if _is_schedule(value)}
+    inner = {name: schedule_state(value) for name, value in vars(schedule).items() if is_schedule(value)}
     return {"own": own, "inner": inner}
 
 
@@ -369,7 +370,7 @@ def load_schedule(schedule: Any, saved: Mapping[str, Any]) -> None:
         if _moves(schedule, name, vars(schedule).get(name)):
             setattr(schedule, name, _plain(value))
     for name, value in saved["inner"].items():
-        if _is_schedule(getattr(schedule, name, None)):
+        if is_schedule(getattr(schedule, name, None)):
             load_schedule(getattr(schedule, name), value)
 
 

@@ -132,6 +132,11 @@ class Position:
 
     # ---- loaders ----
 
+    def take_in(self, made: Batches) -> None:
+        """Takes in a loader that an earlier session of this process has wrapped."""
+        made.place.following = self._turns.get(made.place.key, 0)
+        self._slots.setdefault(f"taken in {made.place.key}", []).append(made)
+
     def wrap(self, frame: Optional[FrameType], loader: Any, make: Callable[[str], Batches], limit: Optional[int], endless: bool) -> Batches:
         """Wraps the loader of this place in the script. One that is made anew takes the place of the one before it."""
         site = site_of(frame)

@@ -28,6 +28,8 @@ class PutBack:
         self._generators = generators
         self._lost = lost
         self._rank, world = rank
+        #: The modes of networks that the script had changed.
+        self.modes: Mapping[str, Any] = own.get("modes") or {}
         states = own["rng"]
         #: True: each process finds its own random numbers.
         self.fits = self._rank < len(states) and len(states) == world
@@ -48,7 +50,7 @@ class PutBack:
         """Remembers the small parts of the tracked objects as they are after they were restored."""
         for name, value in tracked.objects.items():
             if is_optimizer(value):
-                self._rates[name] = _options(value)
+                self._rates[name] = options_of(value)
             elif not is_model(value) and hasattr(value, "state_dict"):
                 self._small[name] = _plain_state(value)
 
@@ -89,14 +91,15 @@ class PutBack:
                 value.load_state_dict({**value.state_dict(), **copied(saved)})
                 changed.append(name)
         for name, options in self._rates.items():
-            if not _is_same(_options(tracked.objects[name]), options):
+            if not _is_same(options_of(tracked.objects[name]), options):
                 changed.append(name)
                 for group, known in zip(tracked.objects[name].param_groups, options):
                     group.update(known)
         return changed
 
 
-def _options(optimizer: Any) -> List[Dict[str, Any]]:
+def options_of(optimizer: Any) -> List[Dict[str, Any]]:
+    """Copies the small options of an optimizer's groups."""
     return [{key: copied(value) for key, value in group.items() if key != "params" and _is_small(value)} for group in optimizer.param_groups]
 
 
@@ -124,3 +127,11 @@ def _is_same(a: Any, b: Any) -> bool:
         return bool(repr(a) == repr(b))
     except Exception:
         return False
+
+
+def detours_of(own: Mapping[str, Any], step: int) -> List[str]:
+    """Lists the resumes that were not exact, that from a checkpoint with this content included: each makes another training."""
+    texts = list(own.get("detours", []))
+    if own.get("went_without"):
+        texts.append(f"the resume from step {step:,} was not exact: {'; '.join(own['went_without'])}")
+    return texts

@@ -26,7 +26,7 @@ import shutil
 import sys
 from typing import Any, Dict, List, Mapping, Optional
 
-from . import options, signals, workers
+from . import allocation, notebook, options, signals, workers
 from .checkpoints import Checkpoints
 from .distributed import Group
 from .environment import environment, merged_params, plain_params
@@ -170,10 +170,11 @@ class Recorder:
             self.session.write_exit(outcome, self.step, reason, trouble)
         elif self.group.rank == 0 and signals.noted():
             signals.end_by(signals.noted())  # Nothing is recorded: it ends as it would without us.
+        signal = signals.name_of(signals.noted()) if outcome == "paused" else None
         signals.forget()
-        if "ipykernel" in sys.modules:
+        if notebook.shell() is not None:
             raise KeyboardInterrupt(f"trainstash: {outcome} at step {self.step}")
-        raise SystemExit(0)
+        raise SystemExit(allocation.exit_code(signal))
 
     def _open(self) -> Optional[Session]:
         if managed_launch() is not None:

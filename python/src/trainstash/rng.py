@@ -186,7 +186,17 @@ def is_generator(value: Any) -> bool:
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, (numpy.random.Generator, numpy.random.RandomState)):
         return True
-    return isinstance(value, random.Random)
+    # That of the operating system has no state.
+    return isinstance(value, random.Random) and not isinstance(value, random.SystemRandom)
+
+
+def is_of_library(value: Any) -> bool:
+    """Tells the generators behind the functions of Python, NumPy and torch, whose state each checkpoint holds."""
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    known = [getattr(random.random, "__self__", None)]
+    known += [getattr(numpy.random.rand, "__self__", None)] if numpy is not None else []
+    known += [torch.default_generator] if torch is not None else []
+    return any(value is one for one in known)
 
 
 def state_of(generator: Any) -> Any:

@@ -14,7 +14,7 @@ class Run:
     methods raises for anything that the script's objects do, or that fails on our side."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._held = engine
         #: Hyper-parameters: those of ``init``, over them those of the launch.
         self.params: Dict[str, Any] = engine.params
         #: Values kept with every checkpoint: numbers, texts, lists and dicts of them. ``run.state`` is the handier way.
@@ -29,20 +29,34 @@ class Run:
         self.dir = str(command.get("dir") or (os.path.join(session.path, "files") if session else os.getcwd()))
 
     @property
+    def _engine(self) -> Engine:
+        """Returns the engine that trains; after the end of a cell that has trained, one that goes on."""
+        if self._held.ending.is_closed:
+            self._held = self._held.current()
+            self.resumed = self._held.resumed
+        return self._held
+
+    @property
+    def _newest(self) -> Engine:
+        """Returns the newest engine, which may be over."""
+        return self._held
+
+    @property
     def steps(self) -> int:
         """Optimizer steps done, those before a resume included."""
-        self._engine.steps_are_asked_for()
-        return self._engine.steps
+        if not self._newest.ending.is_closed:
+            self._newest.steps_are_asked_for()
+        return self._newest.steps
 
     @property
     def epoch(self) -> int:
         """Epochs done; inside of an epoch its number."""
-        return self._engine.epoch
+        return self._newest.epoch
 
     @property
     def over(self) -> bool:
         """Tells whether the loop over epochs has come to its end."""
-        return self._engine.over
+        return self._newest.over
 
     def epochs(self, n: int) -> Iterator[int]:
         """Counts like ``range(n)``, from the epoch that a resumed run stands in. An epoch's checkpoint is taken when its whole
@@ -89,7 +103,12 @@ class Run:
         """Metrics of this step, beside those of ``step``; the monitored one decides which checkpoint is the best.
 
         Args:
-            metrics: The same as for ``step``.
+            metrics: The same as for ``step``. Four names stand for what is no number: ``image`` (an array, a figure of matplotlib,
+                an image of Pillow, the bytes of a file), ``histogram`` (an array), ``table`` (a data frame, rows or columns) and
+                ``text``. A dict gives several of them names.
+
+        Example:
+            run.log(val_loss=loss, image={"samples": images, "confusion": figure}, text="a sentence that it made")
         """
         self._engine.log(metrics)
 

@@ -7,9 +7,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 from weakref import WeakSet
 
-from . import rng
+from . import notebook, rng
 from .codec import Walk
 from .environment import plain_params
+from .going_on import Left
 from .gradients import Mark
 from .ingredients import LOST, Ingredients, sentence
 from .kinds import NAMES, kind_of
@@ -36,8 +37,12 @@ class Saver:
         self._engine = engine
         #: The step of the newest checkpoint.
         self.saved_at = -1
+        #: True: the newest checkpoint is the one that was resumed from, and stands inside of a pass.
+        self.resumed_inside = False
         #: The marks of the tracked objects when the loop got its newest batch.
         self.delivered: Mark = []
+        #: The newest checkpoint, for a session that goes on in the same kernel.
+        self.left: Optional[Left] = None
         self._boundary: Optional[Tuple[int, int]] = None
         self._said: List[str] = []
         # Outside of epochs: other loaders are still to be read in this round of the script's own loop.
@@ -133,7 +138,8 @@ class Saver:
             return False
         engine.boundary.policy.taken(engine.steps, stall)
         engine.prints.taken()
-        self.saved_at = engine.steps
+        self.saved_at, self.resumed_inside = engine.steps, False
+        self.left = Left(live["trainstash"], engine.tracked) if notebook.shell() is not None else None
         self._boundary = (engine.steps, facts["epoch"]) if after_epoch or engine.position.standing() == BETWEEN else None
         if "best" in reasons:
             engine.best.taken()
@@ -243,6 +249,7 @@ class Saver:
             "went_without": [],
             "detours": [name for _, name in engine.detours],
             "clears_gradients": engine.gradients.are_given_up,
+            "modes": engine.modes.saved(),
             **of_all(states),
         }
         if engine.gradients.are_left_over():
@@ -250,6 +257,7 @@ class Saver:
             found.kept("gradients", NAMES["gradients"])
         else:
             found.absent("gradients", NAMES["gradients"])
+        self._note_modes(found, engine.position.inside and not after_epoch)
         self._note_random(found, states)
         self._note_data(found)
         found.absent("callback", NAMES["callback"])
@@ -291,6 +299,13 @@ class Saver:
             found.kept("loop", NAMES["loop"])
         elif not refused and not found.has("loop"):
             found.absent("loop", NAMES["loop"])
+
+    def _note_modes(self, found: Ingredients, inside_epoch: bool) -> None:
+        engine = self._engine
+        for (kind, name, why), is_refused in engine.modes.lost(inside_epoch):
+            found.lost(kind, name, why)
+            if is_refused and engine.checkpoints is not None:
+                engine.checkpoints.say_useless(engine.steps, f"{name}: {why}")
 
     def _note_random(self, found: Ingredients, states: List[Dict[str, Any]]) -> None:
         each = f" of {len(states)} processes" if len(states) > 1 else ""

@@ -41,6 +41,21 @@ def source_of(frame: FrameType) -> Optional[Source]:
     return _sources[code]
 
 
+def definition_of(code: CodeType) -> Optional[ast.AST]:
+    """Finds the text of a function; None where nobody can read it, or where a line has several lambdas."""
+    lines = linecache.getlines(code.co_filename)
+    if not lines:
+        return None
+    try:
+        tree = _parsed(code.co_filename, "".join(lines))
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    if code.co_name == "<lambda>":
+        found = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno]
+        return found[0] if len(found) == 1 else None
+    return _definition(tree, code)
+
+
 def values_of(frame: FrameType, keys: Iterable[Key]) -> Dict[Key, Any]:
     """Looks up the values of names, and of attributes that are plain ones, as far as they are bound."""
     found: Dict[Key, Any] = {}
@@ -113,6 +128,18 @@ def last_step_of(frame: FrameType, source: Source) -> Optional[int]:
             if len(arguments) >= 2 and _is_steps(arguments[0], scope):
                 return number_in(frame, arguments[1])
     return None
+
+
+def leaves_at(frame: FrameType, source: Source, loop: Loop, steps: int) -> bool:
+    """Tells whether one of a loop's own statements is ``if run.steps >= n: break``, with an ``n`` that is reached."""
+    for one in loop.body:
+        if not isinstance(one, ast.If) or len(one.body) != 1 or not isinstance(one.body[0], ast.Break) or not isinstance(one.test, ast.Compare):
+            continue
+        if len(one.test.ops) == 1 and isinstance(one.test.ops[0], ast.GtE) and _is_steps(one.test.left, source.scope):
+            limit = number_in(frame, one.test.comparators[0])
+            if limit is not None and steps >= limit:
+                return True
+    return False
 
 
 def is_loop_head(frame: FrameType, source: Source) -> bool:

@@ -10,11 +10,17 @@ import re
 import sys
 import threading
 import time
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
+from .badge import badge_of
 from .masking import mask_text
 from .numbers import dumps
 from .shared import printable
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    from .badge import Badge
 
 SESSION_VARIABLE = "TRAINSTASH_SESSION"
 CHECKPOINT_FILE = "checkpoint.json"
@@ -78,8 +84,12 @@ def sync_folder(path: str) -> None:
 class Session:
     """One launch. Its failures never fail a training: what cannot be written is said once and left out."""
 
-    def __init__(self, path: str, launch: Mapping[str, Any], alone: bool) -> None:
+    def __init__(self, path: str, launch: Mapping[str, Any], alone: bool, lock: Optional[Connection] = None, badge: Optional[Badge] = None) -> None:
         self.path = path
+        # Held as long as the session lives, where this process is the one that says so.
+        self._own_lock = lock
+        #: The badge of a notebook's cell.
+        self.badge = badge
         self.launch = launch
         # Started by hand: nobody else waits for this process and writes down how it ended.
         self.alone = alone
@@ -111,6 +121,8 @@ class Session:
             self._pending.append(f'{{"seq":{self._seq},"t":{time.time() * 1000:.0f},"type":"{kind}",{fields}}}\n'.encode())
             if not self._full or time.monotonic() >= self._retry_at:
                 self._write()
+        if self.badge is not None:
+            self.badge.take(kind, fields)
 
     def flush(self) -> None:
         with self._lock:
@@ -171,6 +183,12 @@ class Session:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def release(self) -> None:
+        """Ends the session of a process that lives on."""
+        self.flush()
+        if self._own_lock is not None:
+            self._own_lock.close()
+
     def answer(self, control: Mapping[str, Any], step: int) -> None:
         self._answered = int(control["seq"])
         self.event("answered", control=self._answered, step=step)
@@ -181,6 +199,8 @@ class Session:
         record: Dict[str, Any] = {"outcome": outcome, "step": step, "at": time.time() * 1000, "reason": why, "error": None}
         if trouble is not None:
             record["trouble"] = dict(trouble)
+        if self.badge is not None:
+            self.badge.end(outcome, why)
         try:
             write_json(self.file("exit.json"), record, durable=True)
         except OSError:
@@ -221,13 +241,13 @@ def managed_launch() -> Optional[Tuple[str, Dict[str, Any]]]:
         return None
 
 
-def managed_session() -> Optional[Session]:
+def managed_session(badge: bool = True) -> Optional[Session]:
     """Opens the session that this process was launched for; None when it was started by hand."""
     known = managed_launch()
     if known is None:
         return None
     try:
-        return Session(*known, alone=False)
+        return Session(*known, alone=False, badge=badge_of(str(known[1].get("job")), badge))
     except OSError as error:
         _say_unusable(known[0], error)
         return None

@@ -60,6 +60,16 @@ def noted() -> int:
     return _noted.number if _noted.pid == os.getpid() else 0
 
 
+def interrupt() -> None:
+    """Notes an Interrupt in a notebook, which asks for a pause."""
+    _noted.pid, _noted.number = os.getpid(), int(signal.SIGINT)
+
+
+def is_interrupted() -> bool:
+    """Tells whether an Interrupt asks for a pause: unlike whoever ends a process, a person waits for the rest of an epoch."""
+    return noted() == int(signal.SIGINT)
+
+
 def forget() -> None:
     """Forgets the signal when it was obeyed: a notebook's process lives on and may train again."""
     _noted.number = 0

@@ -9,14 +9,17 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 
 from .bystanders import Bystanders, Lost
 from .flow import Flow, Key, key_of, reads_in, root_of, targets_of
+from .hidden import Hidden
+from .loop_text import LoopText, bound_in, flow_of, targets, text_of
 from .loop_variables import Found
-from .scopes import Source, last_step_of, literal, number_in, source_of, values_of
+from .scopes import Source, last_step_of, leaves_at, literal, number_in, source_of, values_of
 from .script import NOWHERE, Way, frames_above, shown_file, site_of
 from .syntax import Loop, is_shown
 from .tracked import Tracked
 
 _UNREADABLE = "the script's text cannot be read, so that nobody knows what starts again"
 
+_GIVEN = (int, float, complex, str, bytes, list, tuple, dict, type(None))
 NOTHING, ALONE, BOUND, UNKNOWN = "nothing", "alone", "bound", "unknown"
 # Methods of tracked objects that leave no trace in their state.
 _CHANGES_NOTHING = {"zero_grad", "train", "eval", "state_dict", "parameters", "named_parameters", "get_last_lr", "get_scale", "modules"}
@@ -34,6 +37,7 @@ class Surroundings:
     def __init__(self, tracked: Tracked, is_kept: Callable[[Any], bool]) -> None:
         self._bystanders = Bystanders(tracked, is_kept)
         self._is_kept = is_kept
+        self._hidden = Hidden(self._is_apart, self._bystanders)
         self._looked: Set[Tuple[Any, int]] = set()
         self._last: List[Lost] = []
         #: True: the script's text clears gradients; None: it cannot be read.
@@ -55,8 +59,17 @@ class Surroundings:
                 assert one.source is not None
                 self.last_step = self.last_step or last_step_of(one.frame, one.source)
                 self._bystanders.note(one.frame, _names_used(one))
+                self._hidden.note(one.frame, self._reached(one), _text(one, around))
         except Exception:
             return  # The checkpoint names what is not understood.
+
+    def is_over_at(self, frame: Optional[FrameType], steps: int) -> bool:
+        """Tells whether the script leaves the loop that begins in this frame as soon as it has done so many steps."""
+        try:
+            one = _around(frame)[0]
+            return one.source is not None and leaves_at(one.frame, one.source, one.loops[-1], steps)
+        except Exception:
+            return False
 
     def lost(self, frame: Optional[FrameType], across: bool, batches: int) -> List[Lost]:
         """Finds what starts again after a resume from here.
@@ -131,7 +144,7 @@ class Surroundings:
             if number > 0 and one.source and not one.source.scope.is_bare_call(one.frame.f_lineno):
                 return BOUND, _where(one.frame, one.frame.f_lineno)
             inner = [loop for loop in one.loops if not (one.source and one.source.scope.is_over_epochs(loop))]
-            bound.update(key for loop in inner for key in (*_flow_of(loop).bound, *_flow_of(loop).mutated, *_targets(loop)))
+            bound.update(key for loop in inner for key in (*flow_of(loop).bound, *flow_of(loop).mutated, *targets(loop)))
             for statement in statements:
                 if not is_shown(statement) and not isinstance(statement, (ast.Continue, ast.Break)):
                     first = first or _where(one.frame, statement.lineno)
@@ -162,8 +175,21 @@ class Surroundings:
             lost += self._given_to_functions(one, counted, given)
             line = _where(one.frame, one.loops[0].lineno) if one.loops else None
             lost += self._bystanders.lost(one.frame, _names_used(one), _made_in(counted, one, across), line)
+            outermost = one.loops[0] if one.loops else None
+            lost += self._hidden.lost(one.frame, self._reached(one), _text(one, around), outermost, _set_before(one), line)
             given += [value for loop in one.loops for value in _parameters_changed(loop, one)]
         return list(dict.fromkeys(lost))
+
+    def _reached(self, one: _Around) -> Dict[Key, Any]:
+        """Looks up what the loops use and do not make themselves."""
+        made = set(bound_in(one.loops))
+        values = values_of(one.frame, [key for key in _names_used(one) if root_of(key) not in made])
+        # Each call of a function has arguments of its own, and only the text of the function can set them.
+        own = one.frame.f_code.co_varnames if one.frame.f_code.co_name != "<module>" else ()
+        return {key: value for key, value in values.items() if key not in own or not isinstance(value, _GIVEN)}
+
+    def _is_apart(self, value: Any) -> bool:
+        return self._is_kept(value) or self._bystanders.is_show(value) or type(value).__module__.startswith("trainstash")
 
     def _named(self, one: _Around, found: List[Found], batches: int) -> List[Lost]:
         values = values_of(one.frame, [variable.name for variable in found])
@@ -213,7 +239,7 @@ class Surroundings:
             return True
         if self._is_kept(value) or self._bystanders.is_show(value) or self._bystanders.knows(value) or self._bystanders.is_tracked(value):
             return True
-        if value is None and not any(variable.name in _flow_of(loop).bound for loop in one.loops):
+        if value is None and not any(variable.name in flow_of(loop).bound for loop in one.loops):
             return True  # Nothing has been called on it: a scaler that is not used.
         assert one.source is not None
         begins_as = one.source.scope.begins_as(variable.name, variable.line)
@@ -226,7 +252,7 @@ class Surroundings:
             return []
         assert one.source is not None
         scope = one.source.scope
-        inside = set(_bound_in(loops))
+        inside = set(bound_in(loops))
         names = [key for key in _names_used(one) if key not in inside]
         values = values_of(one.frame, names)
         same = [name for name, value in values.items() if any(value is known for known in given) and not self._is_kept(value)]
@@ -313,7 +339,7 @@ def _names_used(one: _Around) -> List[Key]:
     """Names that the loops read, or call methods of, with one attribute."""
     keys: Dict[Key, None] = {}
     for loop in one.loops[:1]:
-        flow = _flow_of(loop)
+        flow = flow_of(loop)
         for key in (*flow.read, *flow.called, *flow.mutated):
             parts = key.split(".")
             keys[parts[0]] = None
@@ -322,35 +348,31 @@ def _names_used(one: _Around) -> List[Key]:
     return list(keys)
 
 
-def _bound_in(loops: List[Loop]) -> List[Key]:
-    return [root_of(key) for loop in loops for key in (*_flow_of(loop).bound, *_targets(loop)) if "." not in key]
-
-
 def _made_in(loops: List[Loop], one: _Around, across: bool) -> Set[Key]:
     """Names of objects that the loop makes anew by itself: at an epoch's end they do not matter."""
-    return set(_bound_in(loops[:1])) if across else set()
+    return set(bound_in(loops[:1])) if across else set()
+
+
+def _text(one: _Around, around: List[_Around]) -> LoopText:
+    """Reads what the loops of a frame say. The loops around its call change names as well, which it may read."""
+    texts = [text_of(other.loops, other.source.scope.names.modules) for other in around if other.source is not None]
+    own = texts[[other for other in around if other.source is not None].index(one)]
+    return own._replace(judged=own.judged.union(*(text.judged for text in texts)))
+
+
+def _set_before(one: _Around) -> Dict[Key, ast.expr]:
+    """Collects the expressions that the names of the loops are set to before them."""
+    if not one.loops or one.source is None:
+        return {}
+    scope, loop = one.source.scope, one.loops[0]
+    values = {key: scope.begins_as(key, scope.line_of(key, loop)) for key in _names_used(one)}
+    return {key: value for key, value in values.items() if value is not None and scope.line_of(key, loop) < loop.lineno}
 
 
 def _parameters_changed(loop: Loop, one: _Around) -> List[Any]:
     assert one.source is not None
-    names = [key for key in _flow_of(loop).mutated if key in one.source.scope.parameters]
+    names = [key for key in flow_of(loop).mutated if key in one.source.scope.parameters]
     return list(values_of(one.frame, names).values())
-
-
-def _targets(loop: Loop) -> List[Key]:
-    return [] if isinstance(loop, ast.While) else targets_of(loop.target)
-
-
-def _flow_of(loop: Loop) -> Flow:
-    known: Optional[Flow] = getattr(loop, "trainstash_flow", None)
-    if known is None:
-        known = loop.trainstash_flow = Flow()  # type: ignore[union-attr]
-        if isinstance(loop, ast.While):
-            known.use(loop.test, set())
-        else:
-            known.use(loop.iter, set())
-        known.run(loop.body, set(_targets(loop)))
-    return known
 
 
 def _is_right_after(variable: Found, one: _Around, batches: int) -> bool:

@@ -80,6 +80,8 @@ def is_shown(statement: ast.stmt) -> bool:
     """Tells whether a statement shows something, and computes nothing that is used."""
     if isinstance(statement, ast.Pass):
         return True
+    if isinstance(statement, ast.If):
+        return all(map(is_shown, [*statement.body, *statement.orelse]))
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
         return False
     return (key_of(statement.value.func) or "").rpartition(".")[2] in _SHOW

@@ -12,6 +12,7 @@ from .loading import (
     check_model,
     check_optimizer,
     check_schedule,
+    grow_groups,
     load_model,
     load_optimizer,
     load_schedule,
@@ -157,6 +158,10 @@ class Tracked:
             if name not in saved:
                 missing.note(name, "it was not in the checkpoint")
         present = {name: value for name, value in objects.items() if name in saved}
+        models = {name: value for name, value in self.objects.items() if is_model(value)}
+        for name, value in present.items():
+            if is_optimizer(value) and not isinstance(value, Adopted):
+                grow_groups(value, saved[name], slots.get(name), models)
         plans = self._check(present, saved, slots, schedule, set(own.get("lost") or ()))
         for name, value in present.items():
             self._load(name, value, saved[name], plans.get(name), schedule, missing)

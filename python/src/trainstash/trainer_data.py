@@ -4,10 +4,11 @@ making a batch is a function of seed, epoch and batch. So it is the same after a
 from __future__ import annotations
 
 import sys
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from . import generators, rng
 from .beside import Beside
+from .hidden import ReadState
 from .ingredients import Ingredients
 from .loaders import make_generators, own_generators, rebuild
 from .order import Place, samplers_in
@@ -27,8 +28,9 @@ class TrainingData:
         self._lacks: Optional[str] = None
         self._loader: Any = None
         self._counters: List[Beside] = []
-        # The generators of the data and the collator. Training batches leave them as they were, evaluations do not.
-        self._generators: List[Any] = []
+        self._reads: Dict[str, ReadState] = {}
+        #: The generators of the data and the collator. Training batches leave them as they were, evaluations do not.
+        self.generators: List[Any] = []
         self._evaluates = False
 
     @property
@@ -50,10 +52,15 @@ class TrainingData:
         inner = getattr(loader, "base_dataloader", loader)
         make_generators(inner.collate_fn)
         self._evaluates = evaluated is not None
-        self._generators = []
+        self.generators = []
         for part in (inner.collate_fn, inner.dataset, *(evaluated.values() if isinstance(evaluated, dict) else [evaluated])):
-            self._generators += [one for one in own_generators(part) if not any(one is known for known in self._generators)]
-        self._counters = [Beside(part, ()) for part in (getattr(inner, "dataset", None), getattr(inner, "collate_fn", None)) if _is_own(part)]
+            self.generators += [one for one in own_generators(part) if not any(one is known for known in self.generators)]
+        evaluations = [*evaluated.values()] if isinstance(evaluated, dict) else [evaluated]
+        self._counters = [Beside(part, ()) for part in (getattr(inner, "dataset", None), getattr(inner, "collate_fn", None), *evaluations) if _is_own(part)]
+        has_workers = getattr(inner, "num_workers", 0) > 0
+        named = [("the place in the data", inner.dataset), *(("the evaluation data", one) for one in evaluations if one is not None)]
+        # In a worker nobody sees what changes; here the counters and the fit's hidden state do.
+        self._reads = {name: ReadState({"data set": one, "collate_fn": inner.collate_fn}, self.generators, True) for name, one in named if has_workers}
         return self._loader
 
     def epoch_begins(self, epoch: int) -> None:
@@ -65,7 +72,7 @@ class TrainingData:
         """Returns what a resume needs to make the same batches."""
         return {
             "seed": self._place.seed, "epoch": self.epoch, "batch": self.batch, "samplers": self._sampler_seeds(),
-            "generators": [generators.state_of(one) for one in self._generators],
+            "generators": [generators.state_of(one) for one in self.generators],
         }
 
     def restore(self, saved: Any) -> None:
@@ -74,7 +81,7 @@ class TrainingData:
         for sampler, seed in zip(self._samplers(), saved.get("samplers") or ()):
             if seed is not None:
                 sampler.initial_seed = seed
-        for generator, state in zip(self._generators, saved.get("generators") or ()):
+        for generator, state in zip(self.generators, saved.get("generators") or ()):
             generators.set_state(generator, state)
 
     def find(self, found: Ingredients) -> None:
@@ -84,8 +91,12 @@ class TrainingData:
             found.lost("data", name, self._lacks)
             return
         found.kept("data", name)
-        if self._generators and self._evaluates and getattr(self._loader, "persistent_workers", False):
+        if self.generators and self._evaluates and getattr(self._loader, "persistent_workers", False):
             found.lost("random", "generators of the data", "workers that live on have copies of their own in evaluations")
+        for part, read in self._reads.items():
+            why = read.lacks()
+            if why is not None:
+                found.lost("data", part, why)
         for counter in self._counters:
             changed = [key for key in counter.state()[0] if isinstance(getattr(counter.owner, key, None), (int, float, str))]
             for key in changed:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Optional, Tuple
 
+from .hidden_fit import Parts
+
 #: Attributes of every Trainer that change while it trains, and that it sets by itself or that are put back one by one.
 OF_TRAINER = (
     "state", "control", "args", "accelerator", "callback_handler", "model", "model_wrapped", "deepspeed", "optimizer", "lr_scheduler", "train_dataset",
@@ -45,6 +47,29 @@ OF_MODULE = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set
 def modules_with_state(model: Any) -> List[Tuple[str, Any]]:
     """Lists the modules of the user's own classes, which may hold more than tensors."""
     return [(f"model.{name}".rstrip("."), one) for name, one in model.named_modules() if type(one).__module__.partition(".")[0] not in _KNOWN_MODULES]
+
+
+def parts_of(trainer: Any, model: Any, covered: List[Any]) -> Parts:
+    """Lists what the Trainer calls."""
+    callbacks = dict(callbacks_with_state(trainer))
+    shown = {type(one).__name__: one for one in trainer.callback_handler.callbacks if one not in callbacks.values()}
+    given = {"data_collator": trainer.data_collator, "the training data": trainer.train_dataset, "the evaluation data": trainer.eval_dataset}
+    for name, data in (("the transform of the training data", trainer.train_dataset), ("the transform of the evaluation data", trainer.eval_dataset)):
+        given[name] = (getattr(data, "_format_kwargs", None) or {}).get("transform")
+    optimizers = {"optimizer": _innermost(trainer.optimizer, "optimizer"), "schedule": _innermost(trainer.lr_scheduler, "scheduler")}
+    modules = {f"model.{name}".rstrip("."): one for name, one in model.named_modules()}
+    attributes = {f"{name}.{key}": value for name, one in callbacks.items() for key, value in list(vars(one).items()) if key not in ignored_of(one)}
+    objects = {"trainer": trainer, **callbacks, **{name: one for name, one in given.items() if one is not None}}
+    values = {**attributes, **modules, **{name: one for name, one in optimizers.items() if one is not None}}
+    held = [*covered, *shown.values(), *model.parameters(), *model.buffers(), *optimizers.values()]
+    return Parts(objects, values, held, [*model.modules(), *optimizers.values()])
+
+
+def _innermost(wrapped: Any, name: str) -> Any:
+    """Returns the optimizer or schedule that wrappers of Accelerate hold."""
+    while name in getattr(wrapped, "__dict__", {}) and type(wrapped).__module__.startswith("accelerate"):
+        wrapped = wrapped.__dict__[name]
+    return wrapped
 
 
 def params_of(trainer: Any) -> Dict[str, Any]:

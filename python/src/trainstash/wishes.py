@@ -18,6 +18,7 @@ class Wishes(NamedTuple):
     schedule: Optional[str] = None
     every: Optional[Union[str, int, float]] = None
     keep: Optional[Union[int, Mapping[str, Any]]] = None
+    badge: bool = True
 
     def check(self) -> None:
         """Raises ValueError for what makes no sense, before anything is begun."""

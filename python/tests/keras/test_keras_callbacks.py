@@ -44,3 +44,12 @@ def test_a_callback_that_hides_its_state_is_named(server: Give, tmp_path: Path) 
     whole = Training(server("tensorflow"), tmp_path, "space", CALLBACKS="hides").whole()
     assert whole.newest().grade == "partial"
     assert "Hides.rates" in whole.newest().missing
+
+
+def test_what_functions_and_models_of_the_script_keep_is_named_and_each_later_checkpoint_says_so(server: Give, tmp_path: Path) -> None:
+    training = Training(server("tensorflow"), tmp_path, "hidden", EACH_EPOCH)
+    first = training.whole().checkpoints()[0]
+    assert first.grade == "partial"
+    for name in ("RATES", "average", "layer counted.steps_seen"):
+        assert f"`{name}` starts again on a resume" in first.missing
+    assert "the resume from step 6 went without" in training.resumed(first).newest().missing

@@ -8,7 +8,7 @@ from typing import Callable
 import pytest
 from fits import Server, Training, at, differences
 from full import mostly_full
-from pairs import each_steps
+from pairs import NEVER, each_steps
 
 Give = Callable[[str], Server]
 BACKENDS = ["tensorflow", "jax", "torch"]
@@ -53,12 +53,19 @@ def test_data_that_cannot_go_on_is_named(server: Give, tmp_path: Path, data: str
     assert training.resumed(checkpoint).newest().facts["step"] == whole.newest().facts["step"]
 
 
-@pytest.mark.parametrize("step", [5, 6, 10])
-def test_data_without_a_length_goes_on_at_its_end(server: Give, tmp_path: Path, step: int) -> None:
+def test_a_fit_without_an_epoch_left_ends_with_the_place_that_it_had(server: Give, tmp_path: Path) -> None:
+    training = Training(server("tensorflow"), tmp_path, "space", {**NEVER, "everyEpochs": 1}, DATA="tf.data repeated", CALLBACKS="counts", OPTIMIZER="accumulating", SEED=1)
+    whole = training.whole()
+    assert differences(whole.newest(), training.resumed(whole.newest()).newest()) == []
+
+
+def test_data_without_a_length_goes_on_at_its_end(server: Give, tmp_path: Path) -> None:
     """Nobody knows that the fifth batch is the last one before another is asked for: the epoch that is left has none."""
     policy = {**each_steps(1), "everyEpochs": 1}
     training = Training(server("tensorflow"), tmp_path, "space", policy, DATA="tf.data of unknown length", CALLBACKS="counts", SEED=1)
     whole = training.whole()
-    for checkpoint in (one for one in whole.checkpoints() if one.facts["step"] == step):
+    chosen = [one for one in whole.checkpoints() if one.facts["step"] in (5, 6, 10)]
+    assert {one.facts["step"] for one in chosen} == {5, 6, 10}
+    for checkpoint in chosen:
         assert (checkpoint.grade, checkpoint.missing) == ("complete", "")
         assert differences(whole.newest(), training.resumed(checkpoint).newest()) == []

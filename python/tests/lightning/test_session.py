@@ -52,15 +52,24 @@ def test_several_optimizers_count_each_of_their_steps_in_the_total(launcher, fol
 
 
 def test_what_cannot_be_kept_is_named_and_the_resume_works(launcher, folder):
-    case = Case(launcher, folder, EVERY, validation=False, data="stream", callbacks=["opaque"])
+    case = Case(launcher, folder, EVERY, validation=False, data="counting stream", callbacks=["opaque"])
     broken = case.launch(KILL=21)
     newest = broken.newest()
     assert newest.grade == "partial"
-    assert "the training data (it has no state_dict, and is read again up to the place" in newest.missing
+    assert "the training data (`passes` of its data set changes while it is read, and starts again" in newest.missing
     assert "`thing` of the callback" in newest.missing
     resumed = case.launch(newest)
     assert resumed.newest().facts["step"] == 48, resumed.output
     assert f"the resume from step {newest.facts['step']} went without the training data" in resumed.newest().missing
+
+
+def test_a_stream_that_reads_the_same_again_goes_on_from_that_batch(launcher, folder):
+    case = Case(launcher, folder, EVERY, validation=False, data="stream")
+    whole = case.launch()
+    broken = case.launch(KILL=21)
+    assert (broken.newest().grade, broken.newest().missing) == ("complete", "")
+    resumed = case.launch(broken.newest())
+    assert differences(whole, resumed) == []
 
 
 def test_a_replay_comes_to_the_recorded_state_and_touches_no_file_of_the_user(launcher, folder):

@@ -24,7 +24,7 @@ _KILLS_EACH = 4
 class Matrix:
     """The trials, drawn from the seed until enough was tried or the time is over. Several threads share the numbers."""
 
-    def __init__(self, space: Space, seed: int, minutes: float, count: Optional[int], only: Optional[int]) -> None:
+    def __init__(self, space: Space, seed: int, minutes: float, count: Optional[int], only: Optional[int], shows_partial: bool = False) -> None:
         self._space = space
         self._seed = seed
         self._until = time.monotonic() + minutes * 60
@@ -32,7 +32,7 @@ class Matrix:
         self._only = only
         self._next = 0 if only is None else only
         self._lock = threading.Lock()
-        self.tally = Tally(space.name, seed)
+        self.tally = Tally(space.name, seed, shows_partial)
 
     def run(self, jobs: int) -> None:
         threads = [threading.Thread(target=self._work) for _ in range(jobs if self._only is None else 1)]
@@ -92,6 +92,7 @@ def main(words: List[str]) -> int:
     parser.add_argument("--count", type=int, default=None, help="combinations; the undisturbed runs are not counted")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--only", default=None, metavar="SEED:NUMBER", help="one training again, with its script and all outcomes")
+    parser.add_argument("--partial", action="store_true", help="prints those that are equal and partial, too")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--json", default=None, metavar="FILE", help="writes the figures there")
     asked = parser.parse_args(words)
@@ -102,7 +103,7 @@ def main(words: List[str]) -> int:
         seed = random.SystemRandom().randint(1, 99_999)
     space: Space = importlib.import_module(f".spaces.{asked.framework}", __package__).SPACE
     print(f"{space.name}: seed {seed}", flush=True)
-    matrix = Matrix(space, seed, asked.minutes, asked.count, only)
+    matrix = Matrix(space, seed, asked.minutes, asked.count, only, asked.partial)
     matrix.run(asked.jobs)
     print(matrix.tally.summary())
     if asked.json:

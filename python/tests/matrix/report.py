@@ -22,18 +22,24 @@ from .trial import (
 
 _SURPRISING = (DIFFERENT_COMPLETE, BROKEN, INVALID)
 _LEAST_COMPLETE = 0.95
+# The package does not name a variable that has its first value, so one that is named had another. That bits are equal without it is
+# luck: a patience that never ran out.
+_VARIABLES = re.compile(r"^(the resume from step [\d,]+ was not exact: )?`[\w.]+`(, `[\w.]+`)* starts? again on a resume")
 
 
 class Tally:
     """Outcomes of one framework."""
 
-    def __init__(self, framework: str, seed: int) -> None:
+    def __init__(self, framework: str, seed: int, shows_partial: bool = False) -> None:
         self._framework = framework
         self._seed = seed
+        self._shown = (*_SURPRISING, EQUAL_PARTIAL) if shows_partial else _SURPRISING
         self._began = time.monotonic()
         self._verdicts: Counter[str] = Counter()
         self._causes: Dict[str, Counter[str]] = {EQUAL_PARTIAL: Counter(), DIFFERENT_PARTIAL: Counter()}
         self._told_late = 0
+        # Equal and partial, for nothing but plain variables of the script's own loop, which had other values.
+        self._by_chance = 0
         self._trainings: set[int] = set()
 
     @property
@@ -45,9 +51,10 @@ class Tally:
         self._verdicts[outcome.verdict] += 1
         self._trainings.add(number)
         self._told_late += outcome.told_late
+        self._by_chance += outcome.verdict == EQUAL_PARTIAL and all(map(_VARIABLES.search, outcome.missing))
         if outcome.verdict in self._causes:
             self._causes[outcome.verdict].update({_kind(text) for text in outcome.missing})
-        if everything or outcome.verdict in _SURPRISING:
+        if everything or outcome.verdict in self._shown:
             print(self._line(number, choices, outcome), flush=True)
         elif outcome.verdict != NOT_REACHED and self.counted % 50 == 0:
             print(f"{self.counted} combinations, {time.monotonic() - self._began:.0f} s", flush=True)
@@ -60,8 +67,13 @@ class Tally:
         equal = self._verdicts[EQUAL_COMPLETE] + self._verdicts[EQUAL_PARTIAL]
         return self._verdicts[EQUAL_COMPLETE] / equal if equal else 1.0
 
+    def _share_without_chance(self) -> float:
+        judged = self._verdicts[EQUAL_COMPLETE] + self._verdicts[EQUAL_PARTIAL] - self._by_chance
+        return self._verdicts[EQUAL_COMPLETE] / judged if judged else 1.0
+
     def figures(self) -> Dict[str, Any]:
         counts = {verdict: self._verdicts[verdict] for verdict in COUNTED}
+        counts["equal by chance"] = self._by_chance
         return {"framework": self._framework, "seed": self._seed, "trainings": len(self._trainings), "combinations": self.counted, **counts}
 
     def summary(self) -> str:
@@ -70,6 +82,7 @@ class Tally:
         lines += [f"  {self._verdicts[verdict]:5} {verdict}" for verdict in COUNTED]
         lines += [f"  {self._verdicts[verdict]:5} {verdict}" for verdict in (NOT_REACHED, INVALID) if self._verdicts[verdict]]
         lines.append(f"  {100 * self.share():.1f} % of the equal ones are complete (at least {100 * _LEAST_COMPLETE:.0f} % are wanted)")
+        lines.append(f"  {self._by_chance} equal and partial ones lack only plain variables of the loop, which did start again; {100 * self._share_without_chance():.1f} % without them")
         lines.append(f"  {self._told_late} were complete until the resume itself said what is not kept")
         for verdict, causes in self._causes.items():
             lines += [f"  {verdict}, because of: {count} × {cause}" for cause, count in causes.most_common(12)]

@@ -120,9 +120,15 @@ def test_another_net_is_refused_by_the_names_of_what_does_not_fit(launcher: Laun
     assert "The checkpoint's optimizer is Adam, this one SGD. Nothing was loaded." in other.output
 
 
-def test_a_stream_is_partial_and_named(launcher: Launcher, tmp_path: Path) -> None:
-    killed = Training(launcher, tmp_path, SCRIPT, each_steps(3), DATA="stream random").launch(KILL=8)
-    assert killed.newest().grade == "partial" and "the data of fit" in killed.newest().missing
+@pytest.mark.parametrize("data", few("stream random", "stream", "stream random workers"))
+def test_a_stream_that_reads_the_same_again_goes_on_from_that_batch(launcher: Launcher, tmp_path: Path, data: str) -> None:
+    whole, killed, resumed = Training(launcher, tmp_path, SCRIPT, each_steps(3), NET="noisy", DATA=data).pair(8)
+    check(whole, resumed, killed.newest())
+
+
+def test_a_stream_that_counts_its_passes_is_partial_and_named(launcher: Launcher, tmp_path: Path) -> None:
+    killed = Training(launcher, tmp_path, SCRIPT, each_steps(3), DATA="stream passes").launch(KILL=8)
+    assert killed.newest().grade == "partial" and "the data of fit (`passes` of its data set changes while it is read" in killed.newest().missing
 
 
 def test_metrics_are_those_of_the_training(launcher: Launcher, tmp_path: Path) -> None:

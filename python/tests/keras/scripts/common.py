@@ -12,17 +12,15 @@ x = rng.normal(size=(160, 8)).astype("float32")
 y = (x.sum(1) > 0).astype("int32")
 
 
-_left = int(os.environ.get("KILL") or 0)
-
-
 class Kill(keras.callbacks.Callback):
-    """A callback that kills the process after a batch of the launch, as a machine that goes down does. Its count is no state of
-    the training."""
+    """A callback that kills the process after a batch of the launch, as a machine that goes down does. It counts where nobody takes
+    it for state of the training."""
 
     def on_train_batch_end(self, batch, logs=None):
-        global _left
-        _left -= 1
-        if _left == 0:
+        left = int(os.environ.get("KILL") or 0) - 1
+        if left >= 0:
+            os.environ["KILL"] = str(left)
+        if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -54,7 +54,11 @@ class Noise(Dataset):
 
 
 class Stream(IterableDataset):
+    passes = 0
+
     def __iter__(self):
+        if CASE.get("data") == "counting stream":
+            self.passes += 1
         for i in range(64):
             yield X[i], X[i, :1] * 2, i
 
@@ -62,7 +66,7 @@ class Stream(IterableDataset):
 def loader(n=64, shuffle=True):
     data = CASE.get("data", "plain")
     many = {"num_workers": CASE.get("workers", 0), "persistent_workers": bool(CASE.get("persistent"))}
-    if data == "stream":
+    if "stream" in data:
         return DataLoader(Stream(), batch_size=4)
     if data == "noise":
         return DataLoader(Noise(), batch_size=4, shuffle=shuffle, **many)

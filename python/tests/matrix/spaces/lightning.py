@@ -22,8 +22,8 @@ DIMENSIONS: Dict[str, Sequence[Any]] = {
     "shape": ["one", "one", "one", "folds", "phases"],
     "clip": [False, True],
 }
-# Parts of a checkpoint that depend on the folder of the launch, or are of the past.
-_NO_STATE = (".callbacks.ModelCheckpoint", ".trainstash.ranks[0].checkpoints", ".trainstash.went_without", ".trainstash.detours")
+# Parts of a checkpoint that depend on the folder of the launch.
+_NO_STATE = (".callbacks.ModelCheckpoint", ".trainstash.ranks[0].checkpoints")
 
 
 class LightningSpace(DefaultSpace):

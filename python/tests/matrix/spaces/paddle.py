@@ -177,6 +177,8 @@ def _made_possible(choices: Choices) -> Choices:
     """Takes back what does not go together."""
     if choices["data"] in ("list", "stream"):
         choices.update(workers=0, sampler="sequential", collate="default")
+    if choices["data"] == "stream":
+        choices["accumulation"] = 1  # Paddle asks it for its length, which it has not.
     if choices["data"] in ("counting", "paddle draws"):
         choices["workers"] = 0  # Each worker counts by itself, in a process that may not use a device.
     if choices["loop"] == "own":

@@ -50,7 +50,11 @@ class Data(paddle.io.Dataset):
 
 
 class Stream(paddle.io.IterableDataset):
+    passes = 0
+
     def __iter__(self):
+        if "passes" in DATA:
+            self.passes += 1
         for i in np.random.permutation(SAMPLES) if "random" in DATA else range(SAMPLES):
             yield X[i], Y[i]
 
@@ -113,7 +117,7 @@ def loader():
     io = paddle.io
     workers = 2 if "workers" in DATA else 0
     if "stream" in DATA:
-        return io.DataLoader(Stream(), batch_size=BATCH)
+        return io.DataLoader(Stream(), batch_size=BATCH, num_workers=workers)
     if "list" in DATA:
         return [(paddle.to_tensor(X[i : i + BATCH]), paddle.to_tensor(Y[i : i + BATCH])) for i in range(0, SAMPLES, BATCH)]
     if "sampler" in DATA:

@@ -1,0 +1,3 @@
+import { testFramework } from '../../support/framework-tests.ts';
+
+await testFramework('lightning');
