@@ -47,7 +47,8 @@ export function statePaths(env: NodeJS.ProcessEnv = process.env): StatePaths {
   };
 }
 
-function defaultDirectory(env: NodeJS.ProcessEnv): string {
+/** Returns the state directory of somebody who names none. */
+export function defaultDirectory(env: NodeJS.ProcessEnv): string {
   const home = homeOf(env);
   // Many hosts may share a home directory on a network: sockets and locks belong to this host.
   if (isOnNetwork(home)) return join(tmpdir(), `trainstash-${userName()}`);
@@ -78,7 +79,7 @@ function userName(): string {
 }
 
 /** Creates a folder. Node's `recursive` never returns where a parent exists but takes no entries, as in /proc. */
-function makeFolder(path: string): void {
+export function makeFolder(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
   if (dirname(path) !== path) makeFolder(dirname(path));
   try {
@@ -99,8 +100,13 @@ const REASONS: Readonly<Record<string, string>> = {
   EEXIST: 'there is a file in its place',
 };
 
+/** Says why a folder cannot be used, in a clause. */
+export function folderProblem(error: NodeJS.ErrnoException): string {
+  return REASONS[error.code ?? ''] ?? error.message;
+}
+
 function unusable(path: string, error: NodeJS.ErrnoException): TrainstashError {
-  const reason = REASONS[error.code ?? ''] ?? error.message;
+  const reason = folderProblem(error);
   return new TrainstashError(
     'stateUnusable',
     `The folder for Trainstash's own state cannot be used: ${path} (${reason}). Nothing was changed. Set TRAINSTASH_STATE to a folder that you can write to: TRAINSTASH_STATE=/some/folder`,
@@ -109,8 +115,8 @@ function unusable(path: string, error: NodeJS.ErrnoException): TrainstashError {
 }
 
 function socketPath(directory: string): string {
-  const digest = createHash('sha256').update(directory).digest('hex').slice(0, 16);
-  if (process.platform === 'win32') return `\\\\.\\pipe\\trainstash-${digest}`;
+  const digest = () => createHash('sha256').update(directory).digest('hex').slice(0, 16);
+  if (process.platform === 'win32') return `\\\\.\\pipe\\trainstash-${digest()}`;
   const plain = join(directory, 'daemon.sock');
   if (Buffer.byteLength(plain) <= MAX_SOCKET_PATH_BYTES) return plain;
   const user = process.getuid?.();
@@ -119,7 +125,7 @@ function socketPath(directory: string): string {
   // Another user may have created it first.
   if (statSync(short).uid !== user) return join(directory, 'daemon.sock');
   chmodSync(short, 0o700);
-  return join(short, `${digest}.sock`);
+  return join(short, `${digest()}.sock`);
 }
 
 function machineId(): string {

@@ -4,8 +4,8 @@
  */
 
 import { bytesOf } from './dtypes.ts';
-import { blankInspection, checkedCount, type Inspection, type PlacedTensor } from './inspection.ts';
-import { PickleDict, PickleGlobal, PickleObject, PickleTuple, type PickleValue } from './pickle-values.ts';
+import { blankInspection, checkedCount, type Inspection, type PlacedTensor, type TensorPart } from './inspection.ts';
+import { PickleDict, PickleGlobal, PickleList, PickleObject, PickleTuple, type PickleValue } from './pickle-values.ts';
 import { numbersOf, torchDtype } from './pickled-tensors.ts';
 
 const MODULE = 'torch.distributed.checkpoint.metadata';
@@ -16,23 +16,62 @@ export function inspectMetadata(root: PickleValue, bytes: number): Inspection | 
   const entries = attribute(root, 'state_dict_metadata');
   if (!(entries instanceof PickleDict)) return null;
   const inspection = blankInspection('torch distributed', bytes);
+  const stored = storedPieces(attribute(root, 'storage_data'));
   for (const [name, described] of entries.entries) {
     if (typeof name !== 'string') continue;
-    const tensor = tensorOf(name, described);
+    const tensor = tensorOf(name, described, stored);
     if (tensor) {
       inspection.tensors.push(tensor);
       inspection.elements += checkedCount(tensor.shape);
     } else if (++inspection.valueCount <= MAX_VALUES) inspection.values.push({ name, value: '… in a shard' });
   }
   inspection.notes.push(
-    'It names the tensors of a distributed checkpoint (DCP). Their numbers are in the shards next to it.',
+    'It names the tensors of a distributed checkpoint (DCP). Their numbers are in the shards next to it, from which export and diff put them together.',
   );
   return inspection;
 }
 
 const MAX_VALUES = 5_000;
 
-function tensorOf(name: string, described: PickleValue): PlacedTensor | null {
+type Stored = Pick<TensorPart, 'file' | 'offset' | 'bytes'>;
+
+/** Finds where each piece is, by the tensor's name and the piece's first element. */
+function storedPieces(storage: PickleValue): Map<string, Stored> {
+  const found = new Map<string, Stored>();
+  if (!(storage instanceof PickleDict)) return found;
+  for (const [index, info] of storage.entries) {
+    if (!isInstance(index, 'MetadataIndex') || !(info instanceof PickleObject)) continue;
+    const [name, at] = [attribute(index, 'fqn'), numbersOf(attribute(index, 'offset'))];
+    const [file, range] = [
+      attribute(info, 'relative_path'),
+      numbersOf(new PickleTuple([attribute(info, 'offset'), attribute(info, 'length')])),
+    ];
+    if (typeof name === 'string' && at && typeof file === 'string' && range)
+      found.set(keyOf(name, at), { file, offset: range[0]!, bytes: range[1]! });
+  }
+  return found;
+}
+
+function keyOf(name: string, offsets: readonly number[]): string {
+  return `${offsets.join()}:${name}`;
+}
+
+/** Lists the pieces of a tensor; undefined: not all of them are described. */
+function partsOf(name: string, described: PickleObject, stored: Map<string, Stored>): TensorPart[] | undefined {
+  const chunks = attribute(described, 'chunks');
+  if (!(chunks instanceof PickleList)) return undefined;
+  const parts: TensorPart[] = [];
+  for (const chunk of chunks.items) {
+    if (!isInstance(chunk, 'ChunkStorageMetadata')) return undefined;
+    const [offsets, sizes] = [numbersOf(attribute(chunk, 'offsets')), numbersOf(attribute(chunk, 'sizes'))];
+    const place = offsets && stored.get(keyOf(name, offsets));
+    if (!offsets || !sizes || !place) return undefined;
+    parts.push({ offsets, sizes, ...place });
+  }
+  return parts;
+}
+
+function tensorOf(name: string, described: PickleValue, stored: Map<string, Stored>): PlacedTensor | null {
   if (!isInstance(described, 'TensorStorageMetadata')) return null;
   const shape = numbersOf(attribute(described, 'size'));
   const dtype = torchDtype(typeOf(attribute(described, 'properties')));
@@ -47,6 +86,7 @@ function tensorOf(name: string, described: PickleValue): PlacedTensor | null {
     stride: null,
     place: null,
     remark,
+    parts: partsOf(name, described, stored),
   };
 }
 

@@ -32,6 +32,19 @@ export interface PlacedTensor extends Omit<InspectedTensor, 'statistics' | 'noSt
   stride: number[] | null;
   /** Range from its first to its last element; null: not available. */
   place: TensorPlace | null;
+  /** Pieces in other files that it is put together from; absent: it is in this one. */
+  parts?: TensorPart[];
+}
+
+/** Piece of a tensor, in a file next to the one that describes it. */
+export interface TensorPart {
+  /** Position of its first element in each dimension of the tensor. */
+  offsets: number[];
+  sizes: number[];
+  file: string;
+  /** Range in which the file holds it, with everything that belongs to it. */
+  offset: number;
+  bytes: number;
 }
 
 export type TensorPlace = Span | Packed;

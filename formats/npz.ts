@@ -13,32 +13,32 @@ import { dataOffset, type ZipEntry, type ZipFile } from './zip.ts';
 const MAX_HEADER_BYTES = 64 << 10;
 const MAX_DIMENSIONS = 64;
 const TENSOR_COST = 400;
-const OBJECTS = 'an array of Python objects';
+/** Arrays that are no tensors, as they are named in the list of classes. */
+type Other = 'an array of Python objects' | 'an array of records' | 'an array whose header is not understood';
 
 /** Inspects an archive; null: there is no array in it. */
 export function inspectNpz(read: Read, bytes: number, { entries }: ZipFile, budget: Budget): Inspection | null {
   const arrays = entries.filter(({ name }) => name.endsWith('.npy'));
   if (arrays.length === 0) return null;
   const inspection = blankInspection('npz', bytes);
-  let objects = 0;
+  const others = new Map<Other, number>();
   for (const entry of arrays) {
     budget.spend(TENSOR_COST + entry.name.length);
     const tensor = arrayIn(read, bytes, entry);
-    if (tensor === null) objects++;
+    if (typeof tensor === 'string') others.set(tensor, (others.get(tensor) ?? 0) + 1);
     else {
       inspection.tensors.push(tensor);
       inspection.elements += checkedCount(tensor.shape);
     }
   }
-  if (objects > 0) inspection.classes.push({ name: OBJECTS, count: objects });
+  for (const [name, count] of others) inspection.classes.push({ name, count });
   return inspection;
 }
 
-/** Inspects an entry; null: an array of Python objects, which is a pickle. */
-function arrayIn(read: Read, fileBytes: number, entry: ZipEntry): PlacedTensor | null {
+function arrayIn(read: Read, fileBytes: number, entry: ZipEntry): PlacedTensor | Other {
   checkMethod(entry);
   const header = readHeader(unpackedStart(read, fileBytes, entry, MAX_HEADER_BYTES));
-  if (!header) return null;
+  if (typeof header === 'string') return header;
   const name = entry.name.slice(0, -4);
   const { descr, shape, isFortran, dataStart } = header;
   const dtype = numpyDtype(descr);
@@ -73,8 +73,7 @@ interface ArrayHeader {
   dataStart: number;
 }
 
-/** Reads the header; null: an array of Python objects or of records. */
-function readHeader(bytes: Uint8Array): ArrayHeader | null {
+function readHeader(bytes: Uint8Array): ArrayHeader | Other {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (buffer.length < 12 || buffer.toString('latin1', 1, 6) !== 'NUMPY')
     throw new FormatError('an array has no header');
@@ -84,11 +83,15 @@ function readHeader(bytes: Uint8Array): ArrayHeader | null {
   if (start + length > buffer.length) throw new FormatError('an array’s header is truncated');
   const text = buffer.toString('latin1', start, start + length);
   const descr = /'descr':\s*'([^']{1,40})'/.exec(text)?.[1];
-  const shape = /'shape':\s*\(([\d,\s]*)\)/.exec(text)?.[1];
-  if (descr === undefined || shape === undefined || descr.includes('O')) return null;
+  // Python 2 wrote sizes as `3L`.
+  const shape = /'shape':\s*\(([\dL,\s]*)\)/.exec(text)?.[1];
+  if (/'descr':\s*\[/.test(text)) return 'an array of records';
+  // A pickle.
+  if (descr?.includes('O')) return 'an array of Python objects';
+  if (descr === undefined || shape === undefined) return 'an array whose header is not understood';
   const sizes = shape
     .split(',')
-    .map((part) => part.trim())
+    .map((part) => part.trim().replace(/L$/, ''))
     .filter(Boolean)
     .map(Number);
   if (sizes.length > MAX_DIMENSIONS || !sizes.every(Number.isSafeInteger))

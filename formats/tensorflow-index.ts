@@ -6,6 +6,7 @@ import type { Budget } from './budget.ts';
 import { bytesOf } from './dtypes.ts';
 import { FormatError } from './format-error.ts';
 import { blankInspection, checkedCount, type Inspection, type PlacedTensor } from './inspection.ts';
+import { fieldsOf, VarintReader } from './protobuf.ts';
 import type { Read } from './window.ts';
 
 const FOOTER_BYTES = 48;
@@ -42,13 +43,13 @@ export function looksLikeTensorflowIndex(read: Read, bytes: number): boolean {
 
 /** Lists its variables. Throws FormatError if the file is damaged. */
 export function inspectTensorflowIndex(read: Read, bytes: number, budget: Budget): Inspection {
-  const footer = new Fields(Buffer.from(read(bytes - FOOTER_BYTES, FOOTER_BYTES)));
-  footer.varint(); // The index of text blocks; such a file has none.
-  footer.varint();
+  const footer = new VarintReader(read(bytes - FOOTER_BYTES, FOOTER_BYTES));
+  footer.size(); // The index of text blocks; such a file has none.
+  footer.size();
   const inspection = blankInspection('tensorflow', bytes);
-  for (const [, handle] of entriesOf(blockAt(read, bytes, footer.varint(), footer.varint(), budget), budget)) {
-    const at = new Fields(handle);
-    for (const [name, value] of entriesOf(blockAt(read, bytes, at.varint(), at.varint(), budget), budget)) {
+  for (const [, handle] of entriesOf(blockAt(read, bytes, footer.size(), footer.size(), budget), budget)) {
+    const at = new VarintReader(handle);
+    for (const [name, value] of entriesOf(blockAt(read, bytes, at.size(), at.size(), budget), budget)) {
       if (name === '') continue; // The header: the number of data files.
       addEntry(inspection, name, value);
     }
@@ -59,13 +60,12 @@ export function inspectTensorflowIndex(read: Read, bytes: number, budget: Budget
   return inspection;
 }
 
-function addEntry(inspection: Inspection, name: string, value: Buffer): void {
+function addEntry(inspection: Inspection, name: string, value: Uint8Array): void {
   let dtype = 0;
   let shape: number[] = [];
-  const fields = new Fields(value);
-  for (let field = fields.next(); field !== null; field = fields.next()) {
-    if (field.number === 1) dtype = Number(field.value);
-    if (field.number === 2 && field.value instanceof Buffer) shape = shapeOf(field.value);
+  for (const field of fieldsOf(value)) {
+    if (field.number === 1) dtype = Number(field.varint ?? 0n);
+    if (field.number === 2 && field.bytes) shape = shapeOf(field.bytes);
   }
   const type = DTYPES[dtype];
   if (type === undefined) {
@@ -88,16 +88,13 @@ function addEntry(inspection: Inspection, name: string, value: Buffer): void {
   inspection.elements += count;
 }
 
-function shapeOf(value: Buffer): number[] {
+function shapeOf(value: Uint8Array): number[] {
   const shape: number[] = [];
-  const fields = new Fields(value);
-  for (let field = fields.next(); field !== null; field = fields.next()) {
-    if (field.number !== 2 || !(field.value instanceof Buffer)) continue;
+  for (const field of fieldsOf(value)) {
+    if (field.number !== 2 || !field.bytes) continue;
     if (shape.length === MAX_DIMENSIONS) throw new FormatError('a tensor has an impossible shape');
-    const dimension = new Fields(field.value);
     let size = 0;
-    for (let inner = dimension.next(); inner !== null; inner = dimension.next())
-      if (inner.number === 1) size = Number(inner.value);
+    for (const inner of fieldsOf(field.bytes)) if (inner.number === 1) size = Number(inner.varint ?? 0n);
     shape.push(size);
   }
   return shape;
@@ -114,66 +111,18 @@ function blockAt(read: Read, bytes: number, offset: number, length: number, budg
 }
 
 /** Keys and values of a block. A key shares its beginning with the one before it. */
-function* entriesOf(block: Buffer, budget: Budget): Generator<[string, Buffer]> {
+function* entriesOf(block: Buffer, budget: Budget): Generator<[string, Uint8Array]> {
   if (block.length < 4) throw new FormatError('a part of it is empty');
   const restarts = block.readUInt32LE(block.length - 4);
   const end = block.length - 4 * (restarts + 1);
   if (end < 0) throw new FormatError('a part of it breaks off');
-  const fields = new Fields(block.subarray(0, end));
+  const fields = new VarintReader(block.subarray(0, end));
   let key = Buffer.alloc(0);
   while (!fields.isOver) {
-    const [shared, own, length] = [fields.varint(), fields.varint(), fields.varint()];
+    const [shared, own, length] = [fields.size(), fields.size(), fields.size()];
     if (shared > key.length) throw new FormatError('a name in it is damaged');
     key = Buffer.concat([key.subarray(0, shared), fields.take(own)]);
     budget.spend(TENSOR_COST + key.length);
     yield [key.toString('utf8'), fields.take(length)];
-  }
-}
-
-interface Field {
-  number: number;
-  value: number | Buffer;
-}
-
-/** Protocol buffers, field by field, and the numbers of tables. */
-class Fields {
-  readonly #bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  get isOver(): boolean {
-    return this.#at >= this.#bytes.length;
-  }
-
-  /** Numbers above 2⁵³ come out inexact, and are no size of anything. */
-  varint(): number {
-    let value = 0;
-    for (let scale = 1; scale < 2 ** 70; scale *= 128) {
-      if (this.isOver) throw new FormatError('it breaks off');
-      const byte = this.#bytes[this.#at++]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-    }
-    throw new FormatError('a number in it has no end');
-  }
-
-  take(count: number): Buffer {
-    if (count > this.#bytes.length - this.#at) throw new FormatError('it breaks off');
-    this.#at += count;
-    return this.#bytes.subarray(this.#at - count, this.#at);
-  }
-
-  next(): Field | null {
-    if (this.isOver) return null;
-    const tag = this.varint();
-    const number = Math.floor(tag / 8);
-    if (tag % 8 === 0) return { number, value: this.varint() };
-    if (tag % 8 === 2) return { number, value: this.take(this.varint()) };
-    if (tag % 8 === 5) return { number, value: this.take(4) };
-    if (tag % 8 === 1) return { number, value: this.take(8) };
-    throw new FormatError('a field of it is of an unknown kind');
   }
 }

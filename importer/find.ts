@@ -1,5 +1,7 @@
 /** Finds the runs below some paths: each folder belongs to the first tool that claims it. */
-import type { ImportTool } from '../protocol/imports.ts';
+import { createHash } from 'node:crypto';
+import { type ImportTool, MOST_NAME_CHARACTERS } from '../protocol/imports.ts';
+import { nameProblem } from '../protocol/names.ts';
 import type { Candidate, Surroundings } from './source.ts';
 import { PLAIN_SOURCES, SOURCES } from './sources.ts';
 import type { Folder } from './walk.ts';
@@ -8,11 +10,28 @@ export type FoundCandidate = Candidate & { tool: ImportTool };
 
 export function* findRuns(root: Folder, setup: Omit<Surroundings, 'around'>): Generator<FoundCandidate> {
   const seen = new Set<string>();
-  for (const found of inFolder(root, [], setup)) {
+  for (const given of inFolder(root, [], setup)) {
+    const found = withinLimits(given, setup.tell);
     if (seen.has(found.key)) continue;
     seen.add(found.key);
     yield found;
   }
+}
+
+/** Shortens names, and drops checkpoints that could lead out of their folder: the daemon takes no description with such a part. */
+function withinLimits(found: FoundCandidate, tell: Surroundings['tell']): FoundCandidate {
+  const checkpoints = found.checkpoints.filter(({ place, files }) => {
+    const bad = files.find(({ name }) => nameProblem(name) !== null);
+    if (bad) tell(`${place}/${bad.name}`, `it is left out: ${nameProblem(bad.name)}`);
+    return !bad;
+  });
+  const isLong = found.key.length > MOST_NAME_CHARACTERS;
+  const key = isLong ? `${found.tool}:${createHash('sha256').update(found.key).digest('hex')}` : found.key;
+  return { ...found, key, job: short(found.job), name: short(found.name), checkpoints };
+}
+
+function short(name: string): string {
+  return name.length > MOST_NAME_CHARACTERS ? `${name.slice(0, MOST_NAME_CHARACTERS - 1)}…` : name;
 }
 
 function* inFolder(

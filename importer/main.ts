@@ -2,10 +2,10 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { type ImporterSaid, importerRequestSchema, type ReadRun } from '../protocol/imports.ts';
+import { type ImporterSaid, importerRequestSchema } from '../protocol/imports.ts';
 import { integer } from '../protocol/words.ts';
 import { type FoundCandidate, findRuns } from './find.ts';
-import { Points } from './points.ts';
+import { readFound } from './read.ts';
 import { MOST_FILES, TooManyFiles, Walk } from './walk.ts';
 
 function say(said: ImporterSaid): void {
@@ -59,24 +59,8 @@ let number = 0;
 
 function readRun(found: FoundCandidate, out: string): void {
   const file = join(out, `${++number}.ndjson`);
-  const times = found.checkpoints.flatMap(({ files }) => files.map(({ mtimeMs }) => mtimeMs));
-  const points = new Points(file, times[0] ?? Date.now());
   try {
-    const read = found.read(points);
-    points.close();
-    const facts: ReadRun = {
-      note: '',
-      commit: null,
-      outcome: 'completed',
-      ...read,
-      params: read.params ?? {},
-      startedAt: read.startedAt ?? points.firstTime ?? times[0] ?? null,
-      endedAt: read.endedAt ?? points.lastTime ?? times.at(-1) ?? null,
-      points: points.count,
-      leftOut: points.leftOut,
-      lastStep: points.lastStep,
-    };
-    say({ say: 'read', key: found.key, file, facts });
+    say({ say: 'read', key: found.key, file, facts: readFound(found, file) });
   } catch (error) {
     tell(found.path, (error as Error).message);
   }

@@ -1,4 +1,5 @@
 /** Requests to a process that inspects files. */
+import type { TensorPart } from '../formats/inspection.ts';
 import type { FileInspection, InspectionCursor } from '../protocol/domain.ts';
 import type { Limits } from './wire.ts';
 
@@ -46,6 +47,8 @@ export interface StructuredTensor {
   /** Range from its first to its last element, in the file or in the unpacked one; null: not available. */
   place: { offset: number; bytes: number; isUnpacked: boolean } | null;
   remark: string | null;
+  /** Pieces in other files that it is put together from; absent: it is in this one. */
+  parts?: TensorPart[];
 }
 
 /** Structure without the tensors, which come before it in parts. */

@@ -44,6 +44,8 @@ export class Loop {
   /** State that a failing step may have changed, as it was at the newest boundary. */
   #boundary: Boundary | null = null;
   #applying = false;
+  /** Reasons for a checkpoint after the last batch of an epoch: it waits for the epoch's end, whose metrics belong to it. */
+  #dueAtEnd: string[] = [];
 
   constructor(setup: LoopSetup) {
     this.#setup = setup;
@@ -174,8 +176,22 @@ export class Loop {
     if (requestEnd) return requestEnd;
     // A checkpoint with NaN would push better ones out of the retention.
     const reasons = this.#watch.diverged ? [] : checkpoints.due(progress.step, endOfEpoch, isBest);
-    if (reasons.length > 0 && launch.purpose === 'train') checkpoints.start(reasons, this.#snapshot());
+    if (launch.purpose === 'train') await this.#takeDue(reasons, endOfEpoch !== null);
     return null;
+  }
+
+  async #takeDue(reasons: readonly string[], isEndOfEpoch: boolean): Promise<void> {
+    const { checkpoints, assembly } = this.#setup;
+    if (!isEndOfEpoch && assembly.progress.batch === assembly.feed.batches) {
+      this.#dueAtEnd = [...reasons];
+      return;
+    }
+    const all = [...new Set([...(isEndOfEpoch ? this.#dueAtEnd : []), ...reasons])];
+    this.#dueAtEnd = [];
+    if (all.length === 0) return;
+    // The state of the best value exists only now, so the checkpoint under way is finished first.
+    if (all.includes('best')) await checkpoints.settle();
+    checkpoints.start(all, this.#snapshot());
   }
 
   async #answerRequest(): Promise<LoopEnd | null> {

@@ -7,7 +7,8 @@ import { isError, toWire } from '../protocol/errors.ts';
 import { startCpu } from './backends/cpu.ts';
 import { startBackend } from './backends/start.ts';
 import { lossError, stepMs } from './backends/trial.ts';
-import { errorBetween, kernelChecks } from './kernels/checks.ts';
+import { errorBetween } from './kernels/check.ts';
+import { kernelChecks } from './kernels/checks.ts';
 import { tf } from './tf.ts';
 
 export interface ProbeRequest {

@@ -17,6 +17,7 @@ import { runsApi } from './api/runs.ts';
 import { upkeepApi } from './api/upkeep.ts';
 import type { Catalog } from './catalog/catalog.ts';
 import { Metrics } from './catalog/metrics.ts';
+import { Writing } from './checkpoints/writing.ts';
 import { Upkeep } from './maintenance/schedule.ts';
 import { Coders } from './objects/codec-pool.ts';
 import { Hasher } from './objects/hasher.ts';
@@ -33,6 +34,8 @@ export interface StoreOptions {
   hasherEntry: string;
   /** Bundle of the coder threads. */
   coderEntry: string;
+  /** Bundle of the thread that writes restored files. */
+  writingEntry: string;
   quotaBytes?: number;
 }
 
@@ -51,17 +54,19 @@ export function openStore(options: StoreOptions) {
   try {
     objects = openObjects(join(path, 'objects.db'));
     ({ catalog, rebuilt: rebuiltAtOpen } = openOrRebuild(path, objects));
+    objects.useChecksums(join(path, 'objects.db'));
   } catch (error) {
     ownership.release();
     throw error;
   }
   const hasher = new Hasher(new URL(options.hasherEntry));
   const coders = new Coders(new URL(options.coderEntry));
+  const writing = new Writing(new URL(options.writingEntry));
   const upkeep = new Upkeep(path, objects, coders);
   if (objects.meta('quota') === undefined)
     objects.setMeta('quota', String(options.quotaBytes ?? defaultQuotaBytes(path)));
   followObjects(objects, catalog);
-  const parts = new Parts({ path, objects, catalog, metrics: new Metrics(catalog), hasher, coders, upkeep });
+  const parts = new Parts({ path, objects, catalog, metrics: new Metrics(catalog), hasher, coders, writing, upkeep });
   return {
     /** Returns facts about the store. This machine recognises the store by its `id`; null until it has one. */
     info: () => ({ driver: objects.database.driver, rebuiltAtOpen, id: objects.meta(STORE_ID) ?? null }),
@@ -80,6 +85,7 @@ export function openStore(options: StoreOptions) {
     async close(): Promise<void> {
       await upkeep.close();
       await coders.close();
+      await writing.close();
       await hasher.close();
       parts.catalog.database.close();
       objects.close();

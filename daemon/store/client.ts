@@ -41,11 +41,12 @@ export class SourceChanged extends Error {}
  */
 export async function startStore(
   entry: URL,
-  options: Omit<StoreOptions, 'hasherEntry' | 'coderEntry'>,
+  options: Omit<StoreOptions, 'hasherEntry' | 'coderEntry' | 'writingEntry'>,
 ): Promise<Store> {
   const hasherEntry = new URL('./hasher-thread.js', entry).href;
   const coderEntry = new URL('./coder-thread.js', entry).href;
-  const worker = new Worker(entry, { workerData: { ...options, hasherEntry, coderEntry } });
+  const writingEntry = new URL('./writing-thread.js', entry).href;
+  const worker = new Worker(entry, { workerData: { ...options, hasherEntry, coderEntry, writingEntry } });
   const pending = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   let nextId = 1;
   let dead: Error | null = null;
@@ -86,7 +87,7 @@ export async function startStore(
 
 /** Makes the report of `fsck` for a store that must not be opened. Changes nothing. */
 export async function lookAtStore(entry: URL, path: string): Promise<FsckReport> {
-  const setup: StoreSetup = { path, hasherEntry: '', coderEntry: '', look: true };
+  const setup: StoreSetup = { path, hasherEntry: '', coderEntry: '', writingEntry: '', look: true };
   const worker = new Worker(entry, { workerData: setup });
   try {
     return await new Promise((resolve, reject) => {

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { HeldLock } from '../../base/lock.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
+import { isDiskFull } from './failures.ts';
 
 const QUOTA_BYTES = 50e9;
 const QUOTA_SHARE = 0.2;
@@ -26,7 +27,15 @@ export function takeOwnership(store: string): { release(): void } {
       owner,
     );
   }
-  writeFileSync(record, JSON.stringify({ host: hostname(), pid: process.pid, since: Date.now() }));
+  try {
+    writeFileSync(record, JSON.stringify({ host: hostname(), pid: process.pid, since: Date.now() }));
+  } catch (error) {
+    // The lock owns the store; the record only tells others whose it is. A store on a full disk must open, so that room can be made.
+    if (!isDiskFull(error)) {
+      lock.release();
+      throw error;
+    }
+  }
   return {
     release() {
       rmSync(record, { force: true });

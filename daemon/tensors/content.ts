@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import type { Structure, StructuredTensor } from '../../inspector/requests.ts';
 import { FITS_FOLDER } from '../../protocol/session.ts';
+import { joinPieces } from './joined.ts';
 import type { StoredFile, StoreReader } from './stored-file.ts';
 import { type StoredTensor, UnpackedFile } from './stored-tensors.ts';
 
@@ -51,16 +52,20 @@ export async function openContent(
       const found = await findStructure(file, (problem) => notes.push(`${file.name}: ${problem}`));
       if (found === null) continue;
       opened.push(withSources(file, found));
-      notes.push(...found.structure.notes.map((note) => `${file.name}: ${note}`));
     }
   } catch (error) {
     close();
     throw error;
   }
+  const pieces: ReadonlySet<unknown> = joinPieces(opened);
+  const shown = opened.filter((one) => !pieces.has(one));
   return {
-    tensors: withUniqueNames(opened),
-    hasMoreThanModel: opened.some(({ structure }) => isBox(structure)),
-    notes,
+    tensors: withUniqueNames(shown),
+    hasMoreThanModel: shown.some(({ structure }) => isBox(structure)),
+    notes: [
+      ...notes,
+      ...shown.flatMap(({ file, structure }) => structure.notes.map((note) => `${file.name}: ${note}`)),
+    ],
     incomplete: opened.flatMap(({ file, structure }) => (structure.isComplete ? [] : [file.name])),
     close,
   };

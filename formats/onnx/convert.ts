@@ -1,5 +1,5 @@
 /** Converts a layers model to ONNX, from its topology, as TensorFlow.js saves it, and its weights. */
-import type { Message } from '../writers/protobuf.ts';
+import type { Message } from '../protobuf.ts';
 import { FLOAT, Graph, INT32 } from './graph.ts';
 import { convertLayer, type Layer } from './layers.ts';
 import { UnsupportedLayer, Value, type Weight } from './values.ts';

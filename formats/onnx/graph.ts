@@ -1,5 +1,5 @@
 /** Builds an ONNX model. Source of the field numbers: onnx/onnx.proto, IR version 8, operator set 17. */
-import { Message } from '../writers/protobuf.ts';
+import { Message } from '../protobuf.ts';
 
 const IR_VERSION = 8;
 const OPERATOR_SET = 17;

@@ -1,5 +1,5 @@
 /** Writes TensorBoard's event file of scalars. Source: tensorflow/core/util/event.proto, lib/io/record_writer.h. */
-import { Message } from './protobuf.ts';
+import { Message } from '../protobuf.ts';
 
 export function eventFileHead(time: number): Buffer {
   return record(

@@ -1,6 +1,6 @@
 /** TensorBoard's event folders, which Lightning and others write as well. */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { readScalars } from '../../formats/tfevents.ts';
+import { readEvents } from '../../formats/tfevents.ts';
 import type { Points } from '../points.ts';
 import { type Source, stampOf } from '../source.ts';
 import { type FoundFile, nameOf } from '../walk.ts';
@@ -27,7 +27,7 @@ function readEventFile(path: string, points: Points): void {
       const read = readSync(file, part, 0, size, null);
       if (read === 0) return;
       const bytes = Buffer.concat([rest, part.subarray(0, read)]);
-      const found = readScalars(bytes);
+      const found = readEvents(bytes);
       if (found === null) {
         points.leftOut++;
         return;

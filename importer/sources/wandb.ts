@@ -2,16 +2,18 @@
  * W&B's local and offline runs: `run-….wandb` in `wandb/run-*` and `wandb/offline-run-*`. The file is a log of blocks as
  * LevelDB has them, with records of protocol buffers. Source of the field numbers: wandb/proto/wandb_internal.proto.
  */
+import { FormatError } from '../../formats/format-error.ts';
+import { fieldsOf, textOf } from '../../formats/protobuf.ts';
 import type { ReadRun } from '../../protocol/imports.ts';
 import { checkpointsIn } from '../checkpoints.ts';
 import type { Points } from '../points.ts';
-import { fieldsOf, textOf } from '../protobuf.ts';
 import { type Source, stampOf } from '../source.ts';
 import { isRecord, plain, readJsonFile } from '../text.ts';
 import { below, type Folder, fileIn } from '../walk.ts';
 import { recordsOf } from '../wandb-log.ts';
 
 const RECORD = { history: 2, config: 5, run: 17, exit: 18 } as const;
+const MOST_DEPTH = 20;
 /** Keys that W&B itself adds to each entry of the history. */
 const OWN = /^_(step|runtime|timestamp|wandb)$/;
 
@@ -49,13 +51,7 @@ function readLog(path: string, folder: Folder, points: Points): Partial<ReadRun>
       points.leftOut++;
       continue;
     }
-    for (const { number, bytes } of fieldsOf(record)) {
-      if (!bytes) continue;
-      if (number === RECORD.history) readHistory(bytes, points);
-      else if (number === RECORD.config) readConfig(bytes, known.config);
-      else if (number === RECORD.run) readRun(bytes, known);
-      else if (number === RECORD.exit) known.exit = exitOf(bytes);
-    }
+    if (!readRecord(record, known, points)) points.leftOut++;
   }
   const metadata = readJsonFile(fileIn(below(folder, 'files'), 'wandb-metadata.json')?.path ?? '');
   const commit = isRecord(metadata) && isRecord(metadata.git) ? metadata.git.commit : null;
@@ -66,6 +62,23 @@ function readLog(path: string, folder: Folder, points: Points): Partial<ReadRun>
     outcome: known.exit === null ? 'lost' : known.exit === 0 ? 'completed' : 'failed',
     ...(typeof commit === 'string' && /^[0-9a-f]{40}$/.test(commit) ? { commit } : {}),
   };
+}
+
+/** Reads one record. False: it is damaged, and what was read of it before stays. */
+function readRecord(record: Uint8Array, known: Known, points: Points): boolean {
+  try {
+    for (const { number, bytes } of fieldsOf(record)) {
+      if (!bytes) continue;
+      if (number === RECORD.history) readHistory(bytes, points);
+      else if (number === RECORD.config) readConfig(bytes, known.config);
+      else if (number === RECORD.run) readRun(bytes, known);
+      else if (number === RECORD.exit) known.exit = exitOf(bytes);
+    }
+    return true;
+  } catch (error) {
+    if (error instanceof FormatError) return false;
+    throw error;
+  }
 }
 
 /** Reads one entry: items of a key and a value in JSON, and the step. */
@@ -87,12 +100,12 @@ function readHistory(bytes: Uint8Array, points: Points): void {
 }
 
 /** Yields the numbers of a value; those of nested ones have dots in their names. */
-function* numbersIn(name: string, value: unknown): Generator<[string, number]> {
+function* numbersIn(name: string, value: unknown, depth = 0): Generator<[string, number]> {
   if (typeof value === 'number') yield [name, value];
   else if (value === 'NaN') yield [name, Number.NaN];
   else if (value === 'Infinity' || value === '-Infinity') yield [name, Number(value)];
-  else if (isRecord(value) && !('_type' in value))
-    for (const [key, one] of Object.entries(value)) yield* numbersIn(`${name}.${key}`, one);
+  else if (depth < MOST_DEPTH && isRecord(value) && !('_type' in value))
+    for (const [key, one] of Object.entries(value)) yield* numbersIn(`${name}.${key}`, one, depth + 1);
 }
 
 interface Item {

@@ -48,7 +48,7 @@ export interface DeviceMemory {
  * Version of the built-in kernels and optimizers. Increase it when one gives other bits than before: a resume is then
  * not exact, and says so.
  */
-const KERNELS = 2;
+const KERNELS = 3;
 
 export function commonEnvironment(device: string): Record<string, string> {
   return {

@@ -4,9 +4,8 @@
  */
 import { createRequire } from 'node:module';
 import util from 'node:util';
-
+import { installNativeLstm } from '../kernels/lstm-native.ts';
 import { useBuiltInTensorflow } from '../module.ts';
-
 import { tf } from '../tf.ts';
 import { type Backend, type BackendOptions, commonEnvironment, processorName, unavailable } from './backend.ts';
 import { hostMemory, nameFailures } from './native-kernels.ts';
@@ -32,8 +31,9 @@ export async function startNative(name: NativeName, { from }: BackendOptions): P
   if (!tf.findBackend(REGISTERED) || !(await tf.setBackend(REGISTERED)))
     throw unavailable(name, 'its package was loaded, but registered no backend');
   await tf.ready();
-  nameFailures(name, REGISTERED);
   const onGpu = (tf.backend() as unknown as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
+  if (!onGpu) installNativeLstm(REGISTERED);
+  nameFailures(name, REGISTERED);
   // Without its libraries TensorFlow continues on the processor, and reports that only on stderr.
   if (name === 'tfjs-node-gpu' && !onGpu) throw unavailable(name, NEEDS_GPU);
   const version = (createRequire(import.meta.url)(`${from}/package.json`) as { version: string }).version;

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { KernelBackend } from '@tensorflow/tfjs-core';
+import { installNativeLstm } from '../kernels/lstm-native.ts';
 import { tf, tfDirectory } from '../tf.ts';
 import { type Backend, type BackendOptions, commonEnvironment, processorName, unavailable } from './backend.ts';
 import { hostMemory, nameFailures } from './native-kernels.ts';
@@ -42,8 +43,9 @@ export async function startTensorflow({ from }: BackendOptions): Promise<Backend
   tf.registerBackend(REGISTERED, () => new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node-gpu'), 3);
   if (!(await tf.setBackend(REGISTERED))) throw unavailable(name, 'its library was loaded and starts no backend');
   await tf.ready();
-  nameFailures(name, REGISTERED);
   const onGpu = binding.isUsingGpuDevice();
+  if (!onGpu) installNativeLstm(REGISTERED);
+  nameFailures(name, REGISTERED);
   return {
     name,
     environment: {

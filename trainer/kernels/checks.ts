@@ -4,47 +4,10 @@
  */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { ADAM_KERNEL, makeOptimizer } from '../optimizers.ts';
-import { Random } from '../random.ts';
 import { tf } from '../tf.ts';
-
-interface Input {
-  values: Float32Array;
-  shape: number[];
-}
-
-export interface KernelCheck {
-  inputs: Input[];
-  run(...tensors: Tensor[]): Tensor;
-}
-
-const random = Random.seeded(9);
-
-export function input(shape: number[], shift = 0): Input {
-  const size = shape.reduce((a, b) => a * b, 1);
-  return { shape, values: Float32Array.from({ length: size }, () => random.float() - 0.5 + shift) };
-}
-
-/** Computes the largest difference between two backends, relative to the largest value of the first. */
-export async function errorBetween(backends: readonly [string, string], check: KernelCheck): Promise<number> {
-  const results: Float32Array[] = [];
-  for (const backend of backends) {
-    await tf.setBackend(backend);
-    const output = tf.tidy(() => check.run(...check.inputs.map(({ values, shape }) => tf.tensor(values, shape))));
-    results.push((await output.data()) as Float32Array);
-    output.dispose();
-  }
-  const [expected, own] = results as [Float32Array, Float32Array];
-  if (expected.length !== own.length) return Number.POSITIVE_INFINITY;
-  let error = 0;
-  let largest = 0;
-  for (let i = 0; i < expected.length; i++) {
-    // Not Math.max: a NaN must not get lost.
-    const difference = Math.abs(expected[i]! - own[i]!);
-    if (!(difference <= error)) error = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
-    largest = Math.max(largest, Math.abs(expected[i]!));
-  }
-  return largest === 0 ? error : error / largest;
-}
+import { input, type KernelCheck } from './check.ts';
+import { LSTM_STEP, LSTM_STEP_GRADIENT } from './lstm.ts';
+import { lstmCheck } from './lstm-checks.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: the checks give plain tensors to functions that want a rank.
 const t = tf as any;
@@ -94,6 +57,8 @@ export const replacedChecks: Record<string, KernelCheck> = {
       return result;
     },
   },
+  [LSTM_STEP]: lstmCheck('hardSigmoid', true, [5, 3, 8]),
+  [LSTM_STEP_GRADIENT]: lstmCheck('sigmoid', true, [5, 3, 8]),
   UnsortedSegmentSum: {
     inputs: [input([5, 300]), input([6, 300])],
     run: gradient((x) => tf.gather(x, tf.tensor1d([1, 1, 3, 0, 4, 4], 'int32'))),
@@ -212,6 +177,17 @@ export const kernelChecks: Record<string, KernelCheck> = {
     inputs: [input([3, 5, 4]), input([3, 5, 6]), input([3, 6, 4])],
     run: (a, dy, b) => tf.grad((x) => t.matMul(x, b, false, true))(a!, dy!),
   },
+  // Widths that leave one, two and three of four lanes.
+  ...Object.fromEntries(
+    (['sigmoid', 'hardSigmoid'] as const).flatMap((gates) =>
+      [1, 6, 7].flatMap((units) =>
+        [true, false].map((useBias) => [
+          `step of an LSTM of ${units} units, ${gates}, ${useBias ? 'with' : 'without'} bias`,
+          lstmCheck(gates, useBias, [3, 2, units]),
+        ]),
+      ),
+    ),
+  ),
   'sum over the middle': { inputs: [input([7, 600, 5])], run: (x) => tf.sum(x!, 1) },
   moments: { inputs: [input([8, 16, 16, 8])], run: (x) => tf.moments(x!, [0, 1, 2]).variance },
   ...Object.fromEntries(

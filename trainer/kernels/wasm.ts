@@ -5,6 +5,8 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { ADAM_KERNEL, type AdamAttributes } from '../optimizers.ts';
 import { tf } from '../tf.ts';
+import { LSTM_STEP, LSTM_STEP_GRADIENT, useLstmStep } from './lstm.ts';
+import { lstmBackward, lstmForward } from './lstm-wasm.ts';
 import {
   callKernel,
   type Kernel,
@@ -60,6 +62,16 @@ export const replacements: readonly WasmReplacement[] = [
     why: 'missing: one pass over the memory instead of twelve, with the same bits',
     make: (_, math) => adam(math) as unknown as Kernel,
   },
+  {
+    name: LSTM_STEP,
+    why: 'missing: one operation instead of some twenty, whose bookkeeping took longer than their arithmetic',
+    make: (_, math) => lstmForward(math) as unknown as Kernel,
+  },
+  {
+    name: LSTM_STEP_GRADIENT,
+    why: 'missing, like its step',
+    make: (_, math) => lstmBackward(math) as unknown as Kernel,
+  },
   { name: 'Identity', why: 'copies: 212 ms for 120 MB, at each reshape of a gradient', make: () => identity },
   { name: 'UnsortedSegmentSum', why: 'missing; gradient of gather and embeddings', make: () => unsortedSegmentSum },
 ];
@@ -75,6 +87,7 @@ export function installWasmKernels(): void {
   const math = makeWasmMath(tf.backend() as unknown as WasmBackend);
   for (const { make, ...replacement } of replacements)
     replaceKernel('wasm', { ...replacement, make: (upstream: Kernel) => make(upstream, math) });
+  useLstmStep();
 }
 
 /** Computes long float32 sums over leading or trailing axes in double precision; leaves all others to upstream. */

@@ -4,6 +4,7 @@ import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { bodyOf } from '../catalog/rows.ts';
 import type { CheckpointBody } from '../checkpoints/body.ts';
 import { type Doubt, sharesCause } from '../checkpoints/doubts.ts';
+import { checkpointOfFile, type FileNow } from '../checkpoints/of-file.ts';
 import { type ReadPort, serveReads } from '../checkpoints/read-port.ts';
 import { holdsAllOf } from '../checkpoints/replacing.ts';
 import { type CheckpointSource, digestOf, restoreCheckpoint, saveCheckpoint } from '../checkpoints/writer.ts';
@@ -23,7 +24,7 @@ export function checkpointsApi(parts: Parts) {
     digestOf: (directory: string) => digestOf(directory),
     serveReads: (port: ReadPort) => serveReads(parts.path, parts.objects, parts.coders, port),
     restoreCheckpoint: (id: string, directory: string) =>
-      restoreCheckpoint(parts.path, parts.objects, parts.coders, id, directory),
+      restoreCheckpoint(parts.path, parts.objects, parts, id, directory),
     /** Adds only rows to the catalog, without content: to fill a large one. */
     putCheckpointRows: (rows: readonly Checkpoint[]) =>
       parts.catalog.database.transaction(() => rows.forEach((row) => void parts.catalog.putCheckpoint(row))),
@@ -46,6 +47,7 @@ export function checkpointsApi(parts: Parts) {
         { what: 'checkpoint', query: id },
       );
     },
+    checkpointOfFile: (file: FileNow) => checkpointOfFile(parts, file),
     findCheckpoint: (query: string, run: Run | null) => findCheckpoint(parts, query, run),
     tag(id: string, tag: string, remove: boolean): Checkpoint {
       if (remove) parts.objects.clearMark(id, 'tag', tag);

@@ -4,11 +4,15 @@ import { LIVE_STATUSES, type Proof, type Run, type Session } from '../../../prot
 import { TrainstashError, toWire, type WireError } from '../../../protocol/errors.ts';
 import type { Points } from '../catalog/points.ts';
 import { readRun, readSession } from '../catalog/rows.ts';
-import { commitIncoming, type IncomingCheckpoint, putIncomingChunks } from '../checkpoints/incoming.ts';
+import {
+  commitIncoming,
+  type IncomingCheckpoint,
+  type IncomingChunk,
+  putIncomingChunks,
+} from '../checkpoints/incoming.ts';
 import { asStoreError } from '../failures.ts';
 import { lastOf } from '../maintenance/retention.ts';
 import { hasRoomFor, makeReserve } from '../maintenance/sweep.ts';
-import type { EncodedChunk } from '../objects/stack.ts';
 import type { Parts } from './parts.ts';
 
 /** Points of a series from its `from`-th one on, counted from 0. */
@@ -32,7 +36,7 @@ export interface ExchangedRun {
 /** Requests of a transfer into the store, over a port of its own. Chunks are held until the port is closed. */
 export type IntakeRequest =
   | { id: number; find: Uint8Array[] }
-  | { id: number; chunks: EncodedChunk[] }
+  | { id: number; chunks: IncomingChunk[] }
   | { id: number; commit: IncomingCheckpoint };
 /** Replies: whether each chunk is there, or the id of the stored checkpoint; an empty one for chunks. */
 export type IntakeReply = { id: number; found?: boolean[]; checkpoint?: string; error?: WireError };
@@ -63,7 +67,7 @@ export function exchangeApi(parts: Parts) {
       const stored = parts.catalog.database.transaction(() => {
         const own = parts.catalog.run(run.id);
         const isLive = own !== undefined && LIVE_STATUSES.includes(own.status);
-        const isNews = own === undefined || run.sessions > own.sessions || run.step > own.step;
+        const isNews = own === undefined || isNewer(run, own);
         const number = own?.number ?? freeNumber(parts, run.number);
         const name = run.name === `${run.job} #${run.number}` ? `${run.job} #${number}` : run.name;
         const kept = own && {
@@ -137,6 +141,13 @@ export function exchangeApi(parts: Parts) {
       port.on('close', () => parts.objects.endSave(save));
     },
   };
+}
+
+/** Tells whether a record is of later than the one that is here. One that was live when it was sent may end without another step. */
+function isNewer(given: Run, own: Run): boolean {
+  if (given.sessions !== own.sessions || given.step !== own.step)
+    return given.sessions > own.sessions || given.step > own.step;
+  return own.origin?.wasLive === true && given.origin?.wasLive === false;
 }
 
 function after({ steps, values, times }: Points, from: number): Points {

@@ -17,7 +17,7 @@ export function filesApi(parts: Parts) {
       parts.follow(() => {});
       return saved;
     },
-    restoreFile: (id: string, target: string) => restoreKeptFile(parts.objects, parts.coders, id, target),
+    restoreFile: (id: string, target: string) => restoreKeptFile(parts.objects, parts, id, target),
     /** Forgets every file but these. Works on a full disk, too. */
     keepOnlyFiles: (ids: readonly string[]): Promise<number> =>
       withReserve(parts.path, async () => {

@@ -41,6 +41,8 @@ export function metricsApi(parts: Parts) {
         };
       });
     },
+    /** Lists the sessions that make up a run's curves, each with the last step that counts. */
+    lineage: (run: string) => lineageOf(parts.catalog, run),
     summarizeMetrics: (run: string): Record<string, MetricSummary> => summariesOf(parts.catalog, parts.metrics, run),
     compareOverlap: (session: string) => compareOverlap(parts.catalog, parts.metrics, session),
   };

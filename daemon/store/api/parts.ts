@@ -7,6 +7,7 @@ import { TrainstashError } from '../../../protocol/errors.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Metrics } from '../catalog/metrics.ts';
 import { checkpointOf } from '../checkpoints/body.ts';
+import type { Writing } from '../checkpoints/writing.ts';
 import { bytesOutside, type Outside } from '../maintenance/outside.ts';
 import { DEFAULT_KEEP, type KeepPolicy, type KeepReason, keptBecause } from '../maintenance/retention.ts';
 import type { Upkeep } from '../maintenance/schedule.ts';
@@ -30,6 +31,7 @@ export interface Opened {
   metrics: Metrics;
   hasher: Hasher;
   coders: Coders;
+  writing: Writing;
   upkeep: Upkeep;
 }
 
@@ -38,19 +40,21 @@ export class Parts {
   readonly objects: Objects;
   readonly hasher: Hasher;
   readonly coders: Coders;
+  readonly writing: Writing;
   readonly upkeep: Upkeep;
   /** Replaced when the catalog is rebuilt. */
   catalog: Catalog;
   metrics: Metrics;
   #counted: { outside: Outside; until: number } | null = null;
 
-  constructor({ path, objects, catalog, metrics, hasher, coders, upkeep }: Opened) {
+  constructor({ path, objects, catalog, metrics, hasher, coders, writing, upkeep }: Opened) {
     this.path = path;
     this.objects = objects;
     this.catalog = catalog;
     this.metrics = metrics;
     this.hasher = hasher;
     this.coders = coders;
+    this.writing = writing;
     this.upkeep = upkeep;
   }
 

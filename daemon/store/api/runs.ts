@@ -40,6 +40,7 @@ export function runsApi(parts: Parts) {
     nameBranches: (names: readonly [id: string, name: string][]) => parts.catalog.nameBranches(names),
     runsWithoutBranchId: () => parts.catalog.runsWithoutBranchId(),
     runsWithStatus: (statuses: readonly string[]) => parts.catalog.runsWithStatus(statuses),
+    runsOfSweep: (sweep: string) => parts.catalog.runsOfSweep(sweep),
     findRun: (query: string) => findRun(parts, query),
     /** Returns everything at once, since each call is a round trip to this thread. */
     showRun(query: string, limit: number) {

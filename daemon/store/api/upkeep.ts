@@ -53,17 +53,19 @@ export function upkeepApi(parts: Parts) {
         for (const { id } of expired) parts.forgetCheckpoint(id);
         for (const { id } of parts.catalog.runsTrashedBefore(Math.min(limit, 1e300))) await parts.purgeRun(id);
         const removedChunks = await parts.upkeep.sweep();
-        const returnedBytes = await returnSpace(parts.objects, pause, true);
+        const returnedBytes = await returnSpace(parts.path, parts.objects, pause, true);
         return { removedCheckpoints: expired.length, removedChunks, returnedBytes };
       });
     },
     unpackedBytes: () => unpackedBytes(parts.objects),
+    fillChecksums: (milliseconds: number): Promise<boolean> => parts.upkeep.fillChecksums(milliseconds),
     pack(milliseconds: number, minAgeMs: number): Promise<Packed> {
       const isLive = (run: string) => LIVE_STATUSES.includes(parts.catalog.run(run)?.status ?? 'lost');
       return parts.upkeep.pack(milliseconds, minAgeMs, isLive);
     },
-    async fsck(rebuild: boolean): Promise<FsckReport> {
-      const report = await checkObjects(parts.objects, pause);
+    /** Reads everything. `full` compares SHA-256 as well, and records missing and wrong checksums anew. */
+    async fsck(rebuild: boolean, full = false): Promise<FsckReport> {
+      const report = await checkObjects(parts.objects, { full, mend: full }, pause);
       if (!rebuild) {
         const problems = [...report.problems, ...checkCatalog(parts.objects, parts.catalog)];
         return { ...report, problems, rebuilt: null };

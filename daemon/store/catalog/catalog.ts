@@ -95,6 +95,15 @@ export class Catalog {
     return this.#list(this.#runs, `WHERE ${fieldOf('$.parent.run')} = ?`, run);
   }
 
+  /** Lists the runs of a sweep, also those in the trash, in the order of their trials. */
+  runsOfSweep(sweep: string): Run[] {
+    return this.#list(
+      this.#runs,
+      `WHERE ${fieldOf('$.sweep.id')} = ? ORDER BY ${fieldOf('$.sweep.trial')}, number`,
+      sweep,
+    );
+  }
+
   /** Lists drafts that ended before. */
   draftsEndedBefore(time: number): Run[] {
     return this.#list(this.#runs, `WHERE draft = 1 AND ${fieldOf('$.endedAt')} < ?`, time);
@@ -264,6 +273,12 @@ export class Catalog {
     const where = `WHERE run = ? AND trashed IS ${trashed ? 'NOT NULL' : 'NULL'}`;
     const sql = `${where} ORDER BY step DESC, created DESC LIMIT ? OFFSET ?`;
     return this.#list(this.#checkpoints, sql, run, limit, after);
+  }
+
+  /** Lists the newest checkpoints of all runs with at least so many bytes. */
+  newestCheckpoints(bytes: number, limit: number): Checkpoint[] {
+    const found = this.#list(this.#checkpoints, 'WHERE trashed IS NULL ORDER BY created DESC LIMIT ?', limit);
+    return found.filter((one) => one.bytes >= bytes);
   }
 
   trashedCheckpoints(): Checkpoint[] {

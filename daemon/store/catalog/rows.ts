@@ -5,6 +5,7 @@
  * found.
  */
 import * as v from 'valibot';
+import { allocationSchema } from '../../../protocol/allocation.ts';
 import { gpuDemandSchema } from '../../../protocol/devices.ts';
 import {
   type Checkpoint,
@@ -14,6 +15,7 @@ import {
   type Run,
   type Session,
 } from '../../../protocol/domain.ts';
+import { ENGINE_TYPES } from '../../../protocol/engines.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { ingredientSchema } from '../../../protocol/ingredients.ts';
 import { nameProblem, namesProblem } from '../../../protocol/names.ts';
@@ -133,7 +135,37 @@ const runRecord = recordOf<Run>({
   imported: [v.optional(v.object({ tool: text, path: text })), undefined],
   rollbacks: [v.optional(v.array(rollback)), undefined],
   rolledBack: [v.optional(count), undefined],
+  sweep: [
+    v.optional(
+      v.object({
+        id,
+        number: count,
+        trial: count,
+        mark: v.optional(v.picklist(['pruned', 'held'])),
+        lost: v.optional(count),
+        apart: v.optional(v.literal(true)),
+      }),
+    ),
+    undefined,
+  ],
   gpu: [v.optional(gpuDemandSchema), undefined],
+  engine: [
+    v.optional(
+      v.nullable(
+        v.object({
+          name: text,
+          type: v.picklist(ENGINE_TYPES),
+          job: text,
+          phase: v.picklist(['pending', 'running', 'ended', 'gone']),
+          reason: text,
+          nodes: text,
+          life: count,
+          unknownSince: v.nullable(v.number()),
+        }),
+      ),
+    ),
+    undefined,
+  ],
   devices: [v.optional(v.nullable(v.array(count))), undefined],
   urgent: [v.optional(v.literal(true)), undefined],
   limits: [v.optional(v.object({ hours: v.optional(v.number()), steps: v.optional(v.number()) })), undefined],
@@ -141,7 +173,7 @@ const runRecord = recordOf<Run>({
     v.optional(
       v.nullable(
         v.object({
-          for: v.picklist(['device', 'environment', 'code', 'files', 'run', 'time', 'request']),
+          for: v.picklist(['device', 'environment', 'code', 'files', 'run', 'time', 'request', 'engine']),
           behind: v.nullable(count),
         }),
       ),
@@ -170,6 +202,7 @@ const sessionRecord = recordOf<Session>({
   firstStep: [v.optional(told), null],
   identity: [v.optional(codeIdentity), undefined],
   isChanged: [v.optional(v.literal(true)), undefined],
+  allocation: [v.optional(v.nullable(allocationSchema)), undefined],
 });
 
 const proofSchema = v.object({

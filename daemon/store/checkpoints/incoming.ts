@@ -2,6 +2,7 @@
 import type { Checkpoint } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { bodyOf } from '../catalog/rows.ts';
+import { checksumOf } from '../objects/checksum.ts';
 import type { Save } from '../objects/chunks.ts';
 import { CODEC, isDelta } from '../objects/codec.ts';
 import type { Coders } from '../objects/codec-pool.ts';
@@ -16,28 +17,34 @@ export interface IncomingCheckpoint {
   chunks: readonly Uint8Array[];
 }
 
+/** Chunk as it travels: nothing that comes with it is believed. */
+export type IncomingChunk = Omit<EncodedChunk, 'sum'>;
+
 /** Stores chunks in one transaction, after each was decoded and compared with its hash. Throws `corrupted`. */
 export async function putIncomingChunks(
   objects: Objects,
   coders: Coders,
   save: Save,
-  chunks: readonly EncodedChunk[],
+  chunks: readonly IncomingChunk[],
 ): Promise<void> {
   const sound = await Promise.all(
     chunks.map(async (chunk) => {
-      const problem = chunkProblem(chunk) ?? (isDelta(chunk.codec) ? 'it is a delta to another chunk' : null);
+      const problem =
+        chunkProblem({ ...chunk, sum: null }) ?? (isDelta(chunk.codec) ? 'it is a delta to another chunk' : null);
       if (problem !== null) throw unsound(chunk.hash, problem);
-      // Verifying takes over the memory of an encoded chunk.
-      const data = chunk.codec === CODEC.raw ? chunk.data : Uint8Array.from(chunk.data);
+      // Verifying takes over the memory; of a plain chunk it gives it back.
+      const encoded = chunk.codec === CODEC.raw ? null : Uint8Array.from(chunk.data);
       try {
-        await verifiedBytes(coders, 0, [{ ...chunk }]);
+        const bytes = await verifiedBytes(coders, 0, [{ ...chunk, sum: null }]);
+        return { ...chunk, data: encoded ?? bytes, sum: checksumOf(bytes, chunk.hash) };
       } catch {
         throw unsound(chunk.hash, 'its bytes do not match its hash');
       }
-      return { ...chunk, data };
     }),
   );
   objects.putChunks(save, sound);
+  // Now, so that the next ones can reuse it.
+  for (const { data } of sound) if (data.byteLength === data.buffer.byteLength) data.buffer.transfer(0);
 }
 
 /** Commits a checkpoint whose chunks are all there. Returns the known one if it is stored already. Throws `corrupted`. */

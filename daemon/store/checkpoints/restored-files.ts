@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { randomId } from '../../../protocol/ids.ts';
 import type { Save } from '../objects/chunks.ts';
-import type { Coders } from '../objects/codec-pool.ts';
 import type { Hasher } from '../objects/hasher.ts';
 import { FileChanged } from '../objects/hashing.ts';
 import type { Objects, SavedFile } from '../objects/objects.ts';
-import { restoreFile, storeFile } from './file-io.ts';
+import { storeFile } from './file-io.ts';
+import { type RestoreThreads, restoreFile } from './restoring.ts';
 import { filesOf } from './writer.ts';
 
 /** Body of a saved row of kind `file`. */
@@ -69,14 +69,19 @@ export async function saveKeptFile(
 }
 
 /** Writes a file to a new path, where it appears only when it is complete, verified and fsynced. Throws `corrupted`. */
-export async function restoreKeptFile(objects: Objects, coders: Coders, id: string, target: string): Promise<void> {
+export async function restoreKeptFile(
+  objects: Objects,
+  threads: RestoreThreads,
+  id: string,
+  target: string,
+): Promise<void> {
   const row = objects.saved(id);
   if (row?.kind !== 'file')
     throw new TrainstashError('notFound', `The store has no file ${id}.`, { what: 'checkpoint', query: id });
   const chunks = filesOf(objects, row).flatMap((file) => file.chunks);
   await restoreFile(
     objects,
-    coders,
+    threads,
     chunks.map((chunk) => chunk.id),
     target,
   );

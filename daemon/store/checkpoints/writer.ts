@@ -25,13 +25,13 @@ import type { Metrics } from '../catalog/metrics.ts';
 import { type Points, where } from '../catalog/points.ts';
 import { bodyOf, keptBodyOf } from '../catalog/rows.ts';
 import type { Save } from '../objects/chunks.ts';
-import type { Coders } from '../objects/codec-pool.ts';
 import type { Hasher } from '../objects/hasher.ts';
 import { FileChanged, hashFile } from '../objects/hashing.ts';
 import { MAX_CHUNK_BYTES } from '../objects/limits.ts';
 import type { Objects, SavedFile, SavedRow } from '../objects/objects.ts';
 import { type CheckpointBody, checkpointOf } from './body.ts';
-import { restoreFile, type StoredFile, storeFile } from './file-io.ts';
+import { type StoredFile, storeFile } from './file-io.ts';
+import { type RestoreThreads, restoreFile } from './restoring.ts';
 
 /** Limit of metrics, two hundred million points: Trainstash did not write more, and memory could not hold it. */
 const MAX_METRIC_BYTES = 1 << 30;
@@ -138,7 +138,7 @@ function stateDigest(files: readonly { name: string; digest: string }[]): string
 export async function restoreCheckpoint(
   store: string,
   objects: Objects,
-  coders: Coders,
+  threads: RestoreThreads,
   id: string,
   directory: string,
 ): Promise<{ files: string[]; bytes: number }> {
@@ -159,7 +159,7 @@ export async function restoreCheckpoint(
     const files = filesOf(objects, row);
     for (const { name, chunks } of files) {
       const ids = chunks.map((chunk) => chunk.id);
-      bytes += await restoreFile(objects, coders, ids, freePlace(id, temporary, name));
+      bytes += await restoreFile(objects, threads, ids, freePlace(id, temporary, name));
     }
     // Also for a checkpoint without files.
     mkdirSync(temporary, { recursive: true });

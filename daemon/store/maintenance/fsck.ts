@@ -34,7 +34,7 @@ export async function lookAtStore(store: string, pause: () => Promise<void>): Pr
     // A foreign table or view with one of our names may return anything, endlessly.
     if (foreign.some((problem) => /^the (table|view) "(meta|chunk|saved|saved_chunk|mark)"/.test(problem)))
       return report;
-    const { problems, ...counted } = await checkObjects(new Objects(database), pause);
+    const { problems, ...counted } = await checkObjects(new Objects(database), { full: true, mend: false }, pause);
     return { ...report, ...counted, problems: [...report.problems, ...problems] };
   } catch (error) {
     say((error as Error).message);
@@ -68,12 +68,22 @@ export function checkCatalog(objects: Objects, catalog: Catalog): Problem[] {
   return problems;
 }
 
-export async function checkObjects(objects: Objects, pause: () => Promise<void>): Promise<Omit<FsckReport, 'rebuilt'>> {
+/** Thoroughness: `full` compares SHA-256 as well, and `mend` then records missing and wrong checksums anew. */
+export interface FsckDepth {
+  full: boolean;
+  mend: boolean;
+}
+
+export async function checkObjects(
+  objects: Objects,
+  depth: FsckDepth,
+  pause: () => Promise<void>,
+): Promise<Omit<FsckReport, 'rebuilt'>> {
   const problems: Problem[] = [];
   const say = (problem: string, chunk: string | null = null) =>
     void problems.push({ checkpoint: null, chunk, problem, whole: null });
   attempt(say, 'its structure', () => checkStructure(objects.database, say));
-  const { chunks, bytes, sound } = await checkChunks(objects, say, pause);
+  const { chunks, bytes, sound } = await checkChunks(objects, depth, say, pause);
   const rows: SavedRowWithSum[] = [];
   attempt(say, 'the list of checkpoints', () => {
     for (const row of objects.allSaved()) rows.push(row);
@@ -123,7 +133,7 @@ function checkStructure(database: Database, say: Say): void {
   }
 }
 
-async function checkChunks(objects: Objects, say: Say, pause: () => Promise<void>) {
+async function checkChunks(objects: Objects, { full, mend }: FsckDepth, say: Say, pause: () => Promise<void>) {
   const sound = new Set<number>();
   let chunks = 0;
   let bytes = 0;
@@ -139,8 +149,10 @@ async function checkChunks(objects: Objects, say: Say, pause: () => Promise<void
         chunks++;
         bytes += size;
         try {
-          objects.chunk(id);
+          const { bytes: plain, checksum } = objects.chunk(id, full);
           sound.add(id);
+          if (mend && checksum !== 'right') objects.setChecksum(id, plain);
+          if (checksum === 'wrong') say(wrongChecksum(id, mend), String(id));
         } catch (error) {
           say((error as Error).message, String(id));
         }
@@ -150,6 +162,13 @@ async function checkChunks(objects: Objects, say: Say, pause: () => Promise<void
     await pause();
   }
   return { sound, chunks, bytes };
+}
+
+function wrongChecksum(id: number, mended: boolean): string {
+  const what = `The checksum of stored chunk ${id} is damaged; its bytes are intact`;
+  return mended
+    ? `${what}. It has been recorded anew.`
+    : `${what}, and are still compared with SHA-256. \`trainstash fsck --full\` records it anew.`;
 }
 
 function checkRow(

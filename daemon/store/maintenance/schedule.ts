@@ -1,6 +1,7 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Coders } from '../objects/codec-pool.ts';
 import type { Objects } from '../objects/objects.ts';
+import { fillChecksums } from './checksums.ts';
 import { pack } from './packing.ts';
 import { hasRoomFor, returnSpace, sweep } from './sweep.ts';
 
@@ -51,7 +52,7 @@ export class Upkeep {
           const { done, value } = await this.#packing.chunks.next();
           if (done) {
             this.#packing = null;
-            await returnSpace(this.#objects, () => breathe(), false);
+            await returnSpace(this.#path, this.#objects, () => breathe(), false);
             return { savedBytes, more: false, noRoom: false };
           }
           savedBytes += value;
@@ -61,6 +62,19 @@ export class Upkeep {
         throw error;
       }
       return { savedBytes, more: true, noRoom: false };
+    });
+  }
+
+  /**
+   * Fills in missing checksums for about `milliseconds`, each after the chunk was compared with SHA-256. Returns whether some are left.
+   */
+  fillChecksums(milliseconds: number): Promise<boolean> {
+    return this.#alone(async () => {
+      if (!hasRoomFor(this.#path, 0)) return false;
+      const until = performance.now() + milliseconds;
+      for await (const _ of fillChecksums(this.#objects, () => breathe()))
+        if (this.#closing || performance.now() >= until) return true;
+      return false;
     });
   }
 

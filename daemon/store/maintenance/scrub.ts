@@ -75,7 +75,7 @@ export async function wipeFree(path: string, objects: Objects, catalog: Catalog)
     }
   }
   rewriteSaved(objects);
-  await returnSpace(objects, () => breathe(), true);
+  await returnSpace(path, objects, () => breathe(), true);
 }
 
 /** Rewrites objects.db completely, if there is space for it; returns false if not. */

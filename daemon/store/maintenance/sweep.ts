@@ -12,10 +12,12 @@ import { rebase } from './packing.ts';
 
 const SWEEP_BATCH = 256;
 /**
- * Number of pages for one step: its journal must fit into the reserve on a full disk (48 pages of 64 KiB, moved and
+ * Number of pages for one step on a full disk: its journal must fit into the reserve (48 pages of 64 KiB, moved and
  * journalled).
  */
 const VACUUM_PAGES = 48;
+/** Number of pages for one step where the disk has room: each step waits for the disk three times. */
+const VACUUM_PAGES_WITH_ROOM = 256;
 /** Share of free pages below which they are kept for reuse: moving pages costs more than writing into free ones. */
 const VACUUM_SHARE = 0.2;
 const RESERVE_BYTES = 8 << 20;
@@ -105,15 +107,21 @@ function isForgotten(objects: Objects, id: number): boolean {
   return objects.database.prepare(`SELECT 1 FROM chunk c WHERE id = ? AND ${FORGOTTEN}`).get(id) !== undefined;
 }
 
-/** Returns free pages to the file system in small steps. Returns the bytes by which the file shrank. */
-export async function returnSpace(objects: Objects, pause: () => Promise<void>, always: boolean): Promise<number> {
+/** Returns free pages of the store at `path` to the file system in small steps. Returns the bytes by which the file shrank. */
+export async function returnSpace(
+  path: string,
+  objects: Objects,
+  pause: () => Promise<void>,
+  always: boolean,
+): Promise<number> {
   const { database } = objects;
   const number = (name: string) => Number(Object.values(database.prepare(`PRAGMA ${name}`).get()!)[0]);
   const before = number('page_count');
   if (!always && number('freelist_count') < before * VACUUM_SHARE) return 0;
   while (number('freelist_count') > 0) {
     const pages = number('page_count');
-    database.exec(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`);
+    const step = hasRoomFor(path, 0) ? VACUUM_PAGES_WITH_ROOM : VACUUM_PAGES;
+    database.exec(`PRAGMA incremental_vacuum(${step})`);
     if (number('page_count') === pages) break;
     await pause();
   }

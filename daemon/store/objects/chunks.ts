@@ -1,6 +1,8 @@
 /** Stores content in objects.db: each chunk once, under its hash, as it is or as a delta to another. */
 import { createHash } from 'node:crypto';
 import type { Database, Statement } from '../../../base/sqlite.ts';
+import { CHECKSUM_BYTES, checksumOf, hasChecksum } from './checksum.ts';
+import { prepareChecksums } from './objects-schema.ts';
 import { chunkProblem, damagedChunk, decodeStack, type EncodedChunk, MAX_STACK } from './stack.ts';
 
 /** Layout of a chunk. `base` is the chunk that it is a delta to; `stored` is the size of its data. */
@@ -30,7 +32,9 @@ export class Chunks {
   readonly #held = new Map<number, number>();
   readonly #findChunk: Statement;
   readonly #insertChunk: Statement;
-  readonly #readChunk: Statement;
+  /** Null: checksums are not used, since the store cannot take them or cannot forget old ones. */
+  #insertChecksum: Statement | null;
+  #readChunk: Statement;
   readonly #readLayout: Statement;
   /** Next row numbers. Assigned here, not by SQLite: after a row with the largest number there would be no other. */
   readonly #next = new Map<'chunk' | 'saved', number>();
@@ -43,7 +47,7 @@ export class Chunks {
       this.#insertChunk = this.database.prepare(
         'INSERT INTO chunk (id, hash, size, codec, base, stored, data) VALUES (?, ?, ?, ?, NULL, ?, ?)',
       );
-      this.#readChunk = this.database.prepare('SELECT hash, size, codec, base, data FROM chunk WHERE id = ?');
+      [this.#insertChecksum, this.#readChunk] = this.#checksumStatements();
       this.#readLayout = this.database.prepare(
         `SELECT size, codec, CASE WHEN base BETWEEN 1 AND ${MAX_ROW} THEN base WHEN base IS NOT NULL THEN 0 END AS base, stored
          FROM chunk WHERE id = ? AND size BETWEEN 0 AND ${MAX_ROW} AND stored BETWEEN 0 AND ${MAX_ROW} AND codec BETWEEN 0 AND 255`,
@@ -56,6 +60,24 @@ export class Chunks {
 
   close(): void {
     this.database.close();
+  }
+
+  /** Makes checksums usable in a store of an earlier version, or one that was copied. `path` is that of the database. */
+  useChecksums(path: string): void {
+    const isUsable = prepareChecksums(this.database, path);
+    [this.#insertChecksum, this.#readChunk] = this.#checksumStatements(isUsable);
+  }
+
+  #checksumStatements(isUsable = true): [insert: Statement | null, read: Statement] {
+    const find = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'checksum'";
+    const has = isUsable && this.database.prepare(find).get() !== undefined;
+    const sum = has
+      ? `(SELECT sum FROM checksum WHERE chunk = chunk.id AND octet_length(sum) = ${CHECKSUM_BYTES})`
+      : 'NULL';
+    return [
+      has ? this.database.prepare('INSERT OR REPLACE INTO checksum (chunk, sum) VALUES (?, ?)') : null,
+      this.database.prepare(`SELECT hash, size, codec, base, data, ${sum} AS sum FROM chunk WHERE id = ?`),
+    ];
   }
 
   /**
@@ -83,11 +105,12 @@ export class Chunks {
   /** Looks up or inserts each chunk, in one transaction, and holds it for `save` until `endSave`. */
   putChunks(save: Save, chunks: readonly EncodedChunk[]): ChunkReference[] {
     const references = this.database.transaction(() =>
-      chunks.map(({ hash, size, codec, data }) => {
+      chunks.map(({ hash, size, codec, data, sum }) => {
         const found = this.#findChunk.get(hash);
         if (found) return { id: Number(found.id), added: 0 };
         const id = this.give('chunk', 'id');
         this.#insertChunk.run(id, hash, size, codec, data.length, data);
+        if (sum) this.#insertChecksum?.run(id, sum);
         return { id, added: data.length };
       }),
     );
@@ -131,10 +154,13 @@ export class Chunks {
     return this.#held.has(chunk);
   }
 
-  /** Reads the chunk's bytes and compares them with its hash. Throws `corrupted`. */
-  chunk(id: number): Uint8Array {
+  /**
+   * Reads the chunk's bytes and checks them: against its checksum, or, with `full` and where that is not known or does not match,
+   * against its hash. Throws `corrupted`. `checksum` tells about the checksum itself.
+   */
+  chunk(id: number, full: boolean): { bytes: Uint8Array; checksum: 'right' | 'missing' | 'wrong' } {
     const stack = this.stack(id);
-    const { hash, size } = stack[0]!;
+    const { hash, size, sum } = stack[0]!;
     let bytes: Uint8Array;
     try {
       bytes = decodeStack(stack);
@@ -142,8 +168,21 @@ export class Chunks {
       throw damagedChunk(id, 'it cannot be decompressed');
     }
     if (bytes.length !== size) throw damagedChunk(id, `it has ${bytes.length} bytes instead of ${size}`);
-    if (!sha256(bytes).equals(hash)) throw damagedChunk(id, 'its bytes do not match its hash');
-    return bytes;
+    const checksum = sum === null ? 'missing' : hasChecksum(bytes, hash, sum) ? 'right' : 'wrong';
+    if ((full || checksum !== 'right') && !sha256(bytes).equals(hash))
+      throw damagedChunk(id, 'its bytes do not match its hash');
+    return { bytes, checksum };
+  }
+
+  /** Records the checksum of a chunk, whose bytes were just compared with its hash. */
+  setChecksum(id: number, bytes: Uint8Array): void {
+    const hash = this.database.prepare('SELECT hash FROM chunk WHERE id = ?').get(id)?.hash;
+    const sum = hash && checksumOf(bytes, hash);
+    if (sum) this.#insertChecksum?.run(id, sum);
+  }
+
+  get hasChecksums(): boolean {
+    return this.#insertChecksum !== null;
   }
 
   /** Returns the stored chunk, then its base, and so on. Throws `corrupted`. */
@@ -153,10 +192,10 @@ export class Chunks {
       const row = this.#chunkRow(next);
       if (!row) throw damagedChunk(id, next === id ? 'it is missing' : 'the base of its delta is missing');
       if (stack.length > MAX_STACK) throw damagedChunk(id, 'its chain of deltas is too long');
-      const { hash, size, codec, data } = row;
+      const { hash, size, codec, data, sum } = row;
       const problem = chunkProblem(row);
       if (problem !== null) throw damagedChunk(id, problem);
-      stack.push({ hash, size, codec, data });
+      stack.push({ hash, size, codec, data, sum });
       next = row.base;
     }
     return stack;

@@ -1,9 +1,8 @@
 /** Entry of a coder thread: decodes chunks, and encodes them as small as possible. */
-import { createHash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { decodeChunk, encodeSmall, isDelta } from './codec.ts';
 import type { CoderReply, CoderRequest, Recoded } from './codec-pool.ts';
-import { decodeStack, type EncodedChunk } from './stack.ts';
+import { decodeStack, type EncodedChunk, isIntact } from './stack.ts';
 
 parentPort!.on('message', (request: CoderRequest) => {
   const reply: CoderReply = 'decode' in request ? verified(request.decode) : recode(request.recode, request.base);
@@ -29,8 +28,7 @@ function recode(chunk: EncodedChunk[], base: EncodedChunk[] | null): Recoded | n
 function verified(stack: EncodedChunk[]): Uint8Array<ArrayBuffer> | null {
   try {
     const bytes = decodeStack(stack);
-    const fits = createHash('sha256').update(bytes).digest().equals(stack[0]!.hash);
-    return fits ? (bytes as Uint8Array<ArrayBuffer>) : null;
+    return isIntact(bytes, stack[0]!) ? (bytes as Uint8Array<ArrayBuffer>) : null;
   } catch {
     return null;
   }

@@ -12,7 +12,16 @@ export interface HasherRequest {
 }
 
 export type HasherMessage =
-  | { type: 'chunk'; id: number; slot: number; hash: Uint8Array; size: number; codec: number; bytes: number }
+  | {
+      type: 'chunk';
+      id: number;
+      slot: number;
+      hash: Uint8Array;
+      size: number;
+      sum: Uint8Array | null;
+      codec: number;
+      bytes: number;
+    }
   /** Chunk with an expected hash; its bytes were not kept. */
   | { type: 'expected'; id: number; hash: Uint8Array; size: number }
   | { type: 'end'; id: number }

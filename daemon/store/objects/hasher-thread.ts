@@ -3,6 +3,7 @@
  * bytes stay in shared memory; only their description is posted.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { KERNEL_BYTES, type KernelMemory, useChecksumMemory } from './checksum.ts';
 import {
   type HasherMessage,
   type HasherRequest,
@@ -13,7 +14,9 @@ import {
 } from './hasher-protocol.ts';
 import { hashFile } from './hashing.ts';
 
-const { memory, states } = workerData as { memory: SharedArrayBuffer; states: SharedArrayBuffer };
+const { memory: kernelMemory, states } = workerData as { memory: KernelMemory; states: SharedArrayBuffer };
+useChecksumMemory(kernelMemory);
+const memory = kernelMemory.buffer;
 const slots = new Int32Array(states, 0, SLOT_COUNT);
 /** Counter that every release raises: waited on when all slots are used. */
 const releases = new Int32Array(states, SLOT_COUNT * 4, 1);
@@ -26,14 +29,15 @@ parentPort!.on('message', ({ id, path, expected }: HasherRequest) => {
       path,
       () => {
         slot = takeSlot();
-        return new Uint8Array(memory, slot * SLOT_BYTES, SLOT_BYTES);
+        return new Uint8Array(memory, KERNEL_BYTES + slot * SLOT_BYTES, SLOT_BYTES);
       },
       (chunk) => {
         const { hash, size, data } = chunk;
         if (data === null) return post({ type: 'expected', id, hash, size });
-        const inSlot = new Uint8Array(memory, slot * SLOT_BYTES, data.length);
+        const { codec, sum } = chunk;
+        const inSlot = new Uint8Array(memory, KERNEL_BYTES + slot * SLOT_BYTES, data.length);
         if (data.byteOffset !== inSlot.byteOffset || data.buffer !== memory) inSlot.set(data);
-        post({ type: 'chunk', id, slot, hash, size, codec: chunk.codec, bytes: data.length });
+        post({ type: 'chunk', id, slot, hash, size, sum, codec, bytes: data.length });
         slot = -1;
       },
       hashSet(expected),

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { checksumMemory, KERNEL_BYTES } from './checksum.ts';
 import { type HasherMessage, type HasherRequest, SLOT_BYTES, SLOT_COUNT, SLOT_FREE } from './hasher-protocol.ts';
 import { FileChanged, type HashedChunk } from './hashing.ts';
 
@@ -61,7 +62,7 @@ interface Thread {
 }
 
 function startThread(entry: URL): Thread {
-  const memory = new SharedArrayBuffer(SLOT_BYTES * SLOT_COUNT);
+  const memory = checksumMemory(SLOT_BYTES * SLOT_COUNT);
   const states = new SharedArrayBuffer(4 * SLOT_COUNT + 4);
   const slots = new Int32Array(states, 0, SLOT_COUNT);
   const releases = new Int32Array(states, SLOT_COUNT * 4, 1);
@@ -89,9 +90,9 @@ function startThread(entry: URL): Thread {
               ),
             );
           } else {
-            const { slot, hash, size, codec, bytes } = message;
-            const data = Buffer.from(memory, slot * SLOT_BYTES, bytes);
-            take({ hash, size, codec, data }, () => {
+            const { slot, hash, size, sum, codec, bytes } = message;
+            const data = Buffer.from(memory.buffer, KERNEL_BYTES + slot * SLOT_BYTES, bytes);
+            take({ hash, size, sum, codec, data }, () => {
               Atomics.store(slots, slot, SLOT_FREE);
               Atomics.add(releases, 0, 1);
               Atomics.notify(releases, 0);

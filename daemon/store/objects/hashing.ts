@@ -5,6 +5,7 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { checksumOf } from './checksum.ts';
 import { ContentCutter, structuralCuts } from './chunking.ts';
 import { type Codec, chooseCodec, encodeChunk } from './codec.ts';
 import { MAX_CHUNK_BYTES } from './limits.ts';
@@ -79,7 +80,7 @@ export function hashFile(
         tensor = -1;
         const digest = hash.digest();
         expectsNext = expected.size > 0 && expected.has(digest.toString('hex'));
-        emit({ hash: digest, size: bytes, ...encodeChunk(target, codec) });
+        emit({ hash: digest, size: bytes, sum: checksumOf(target, digest), ...encodeChunk(target, codec) });
       }
     } else {
       emitByContent(before.size, buffer, readInto, emit, path);
@@ -131,7 +132,8 @@ function emitByContent(
     const bytes = target.subarray(0, length);
     // A codec that suits one part of a file suits its neighbours.
     if (index % CHUNKS_A_CODEC === 0) codec = chooseCodec(bytes, 1);
-    emit({ hash: createHash('sha256').update(bytes).digest(), size: bytes.length, ...encodeChunk(bytes, codec) });
+    const hash = createHash('sha256').update(bytes).digest();
+    emit({ hash, size: bytes.length, sum: checksumOf(bytes, hash), ...encodeChunk(bytes, codec) });
     offset += length;
   }
 }

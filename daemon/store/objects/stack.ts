@@ -1,5 +1,7 @@
 /** Stored form of a chunk: by itself, or as a delta to another, which may be a delta in turn. */
+import { createHash } from 'node:crypto';
 import { TrainstashError } from '../../../protocol/errors.ts';
+import { hasChecksum } from './checksum.ts';
 import { CODEC, decodeChunk } from './codec.ts';
 import { MAX_CHUNK_BYTES } from './limits.ts';
 
@@ -13,6 +15,8 @@ export interface EncodedChunk {
   size: number;
   codec: number;
   data: Uint8Array;
+  /** Checksum of the plain bytes; null: it is not known, and SHA-256 is compared. */
+  sum: Uint8Array | null;
 }
 
 /** Decodes a stack's first chunk, without comparing it with its hash. */
@@ -21,6 +25,12 @@ export function decodeStack(stack: readonly EncodedChunk[]): Uint8Array {
     (base, { data, codec, size }) => decodeChunk(data, codec, size, base),
     null,
   )!;
+}
+
+/** Compares a chunk's plain bytes with its checksum, or, where that is not known or does not match, with its hash. */
+export function isIntact(bytes: Uint8Array, { hash, sum }: EncodedChunk): boolean {
+  if (sum !== null && hasChecksum(bytes, hash, sum)) return true;
+  return createHash('sha256').update(bytes).digest().equals(hash);
 }
 
 /** Finds an impossible value in a chunk's row, before it is used; null if there is none. */

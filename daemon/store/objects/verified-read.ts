@@ -1,10 +1,11 @@
-/** Compares a chunk's bytes with its hash, in parallel with the calling thread. */
+/** Reads chunks and checks their bytes: against their checksums here, or against their hashes beside the calling thread. */
 import { webcrypto } from 'node:crypto';
+import { hasChecksum } from './checksum.ts';
 import { CODEC, isDelta } from './codec.ts';
 import type { Coders } from './codec-pool.ts';
 import { damagedChunk, decodeStack, type EncodedChunk } from './stack.ts';
 
-/** Size below which decoding takes less time than asking a thread for it. */
+/** Size below which decoding or hashing takes less time than asking a thread for it. */
 const INLINE_BYTES = 128 << 10;
 
 /**
@@ -16,10 +17,15 @@ export async function verifiedBytes(
   id: number,
   stack: EncodedChunk[],
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { size, data } = stack[0]!;
-  if (!isPlain(stack) && size >= INLINE_BYTES) {
+  const { size, data, sum } = stack[0]!;
+  // Also to hash plain bytes: their memory goes there and back, where Node's own threads would get a copy.
+  if ((!isPlain(stack) || sum === null) && size >= INLINE_BYTES) {
     const bytes = await coders.decode(stack);
-    if (bytes?.length !== size) throw damagedChunk(id, 'it cannot be decompressed to its recorded size');
+    if (bytes?.length !== size)
+      throw damagedChunk(
+        id,
+        isPlain(stack) ? 'its bytes do not match its hash' : 'it cannot be decompressed to its recorded size',
+      );
     return ownBuffer(bytes);
   }
   const bytes = ownBuffer(isPlain(stack) ? data : decoded(id, stack));
@@ -29,7 +35,7 @@ export async function verifiedBytes(
 
 /**
  * Returns a chunk for another store: as it is encoded here, or plain if it is a delta, whose base may not be there. The bytes are
- * verified first. `stack` comes from `Objects.stack`. Throws `corrupted`.
+ * compared with their SHA-256 first, which the other store or the remote goes by. `stack` comes from `Objects.stack`. Throws `corrupted`.
  */
 export async function portableChunk(
   coders: Coders,
@@ -37,9 +43,10 @@ export async function portableChunk(
   stack: EncodedChunk[],
 ): Promise<{ codec: number; data: Uint8Array<ArrayBuffer> }> {
   const { codec, data } = stack[0]!;
-  if (isPlain(stack) || isDelta(codec)) return { codec: CODEC.raw, data: await verifiedBytes(coders, id, stack) };
+  const hashed = stack.map((chunk) => ({ ...chunk, sum: null }));
+  if (isPlain(stack) || isDelta(codec)) return { codec: CODEC.raw, data: await verifiedBytes(coders, id, hashed) };
   const copy = Uint8Array.from(data);
-  await verifiedBytes(coders, id, stack);
+  await verifiedBytes(coders, id, hashed);
   return { codec, data: copy };
 }
 
@@ -48,9 +55,13 @@ export function isPlain(stack: readonly EncodedChunk[]): boolean {
   return stack[0]!.codec === CODEC.raw;
 }
 
-/** Compares bytes with their hash in Node's thread pool. Throws `corrupted`. */
-export async function verify(id: number, bytes: Uint8Array, { size, hash }: EncodedChunk): Promise<void> {
+/**
+ * Compares bytes with their checksum at once, or, where that is not known or does not match, with their hash in Node's thread pool:
+ * a damaged checksum must not make an intact chunk unreadable. Throws `corrupted`.
+ */
+export async function verify(id: number, bytes: Uint8Array, { size, hash, sum }: EncodedChunk): Promise<void> {
   if (bytes.length !== size) throw damagedChunk(id, `it has ${bytes.length} bytes instead of ${size}`);
+  if (sum !== null && hasChecksum(bytes, hash, sum)) return;
   const digest = new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
   if (!Buffer.from(digest).equals(hash)) throw damagedChunk(id, 'its bytes do not match its hash');
 }
