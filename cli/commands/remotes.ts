@@ -1,30 +1,40 @@
 /** Commands about remotes: push checkpoints there, see what is there, pull them here. */
+import { resolve } from 'node:path';
+import type { Client } from '../../client/connect.ts';
 import {
   type FetchReport,
   type PullReport,
-  type RemoteRun,
+  type RemoteSettings,
   type RemoteSummary,
   type RemoteTest,
   remoteAdd,
+  remoteChange,
   remoteCheck,
   remoteCollect,
   remoteFetch,
+  remoteKey,
   remoteList,
   remotePull,
   remotePush,
   remoteRemove,
   remoteTest,
 } from '../../protocol/messages/remote.ts';
+import { PUSH_CHOICES } from '../../protocol/pushing.ts';
 import { age, bytes, counted, integer } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { type Context, TRUST_OPTION } from '../context.ts';
 import { paint, safe, table, wrapped } from '../format.ts';
+import { credentials } from '../remote-environment.ts';
+import { acceptOffer, type OfferWishes, offerLines } from '../remote-offers.ts';
+import { pullLastOf } from '../remote-target.ts';
+import { pulledLines } from '../remote-views.ts';
+import { parseSize } from '../sizes.ts';
 import { requestTask } from '../task.ts';
 
 const MOST_TARGETS = 1_000;
 const USAGE =
-  '[list] | add NAME URL [--endpoint URL] [--region NAME] [--profile NAME] [--trust] | test NAME | rm NAME | gc NAME [--dry-run] | fsck NAME [--data]';
+  '[list] | add NAME [URL] [--endpoint URL] [--region NAME] [--profile NAME] [--push WHICH] [--limit RATE] [--encrypt] [--key FILE] [--trust] [--yes] | set NAME [--push WHICH] [--limit RATE] | key NAME | test NAME | rm NAME | gc NAME [--dry-run] | fsck NAME [--data]';
 /** Options that say where an S3 server is, and who asks. */
 const PLACE_OPTIONS = {
   endpoint: { type: 'string' },
@@ -36,7 +46,17 @@ export const remoteCommands: Record<string, Command> = {
   remote: {
     summary: 'add, try, check or remove places to push checkpoints to',
     usage: USAGE,
-    options: { ...PLACE_OPTIONS, 'dry-run': { type: 'boolean' }, data: { type: 'boolean' }, ...TRUST_OPTION },
+    options: {
+      ...PLACE_OPTIONS,
+      push: { type: 'string' },
+      limit: { type: 'string' },
+      encrypt: { type: 'boolean' },
+      key: { type: 'string' },
+      'dry-run': { type: 'boolean' },
+      data: { type: 'boolean' },
+      yes: { type: 'boolean', short: 'y' },
+      ...TRUST_OPTION,
+    },
     words: [0, 3],
     run: remote,
   },
@@ -82,12 +102,16 @@ export const remoteCommands: Record<string, Command> = {
   },
   pull: {
     summary: 'take runs and checkpoints of a remote into the store here',
-    usage: 'NAME | NAME/RUN | NAME/RUN@STEP…',
-    options: {},
-    words: [1, MOST_TARGETS],
+    usage: 'NAME | NAME/RUN | NAME/RUN@STEP… | --job NAME [--branch NAME]',
+    options: { job: { type: 'string' }, branch: { type: 'string' } },
+    words: [0, MOST_TARGETS],
     async run(context) {
-      const client = await context.project('write');
       const { root, args } = context;
+      const job = args.text('job');
+      if ((args.words.length === 0) === (job === undefined))
+        throw new UsageError('Name what to pull (`trainstash pull box/14@best`), or a job with --job.');
+      const client = await context.project('write');
+      if (job !== undefined) return pullLastOf(context, client, job, args.text('branch'));
       return pulled(
         context,
         await requestTask(client, remotePull, { root, targets: args.words, environment: credentials() }, 'Pulling'),
@@ -96,14 +120,19 @@ export const remoteCommands: Record<string, Command> = {
   },
   clone: {
     summary: 'take the whole history of a remote into a fresh clone',
-    usage: 'URL [--name NAME] [--endpoint URL] [--region NAME] [--profile NAME] [--trust]',
-    options: { name: { type: 'string' }, ...PLACE_OPTIONS, ...TRUST_OPTION },
+    usage: 'URL [--name NAME] [--endpoint URL] [--region NAME] [--profile NAME] [--key FILE] [--trust]',
+    options: { name: { type: 'string' }, key: { type: 'string' }, ...PLACE_OPTIONS, ...TRUST_OPTION },
     words: [1, 1],
     async run(context) {
       const { root } = context;
       const client = await context.project('write', { create: true });
       const name = context.args.text('name') ?? 'origin';
-      const { isNew } = await client.request(remoteAdd, { root, name, ...placeOf(context, context.args.words[0]!) });
+      const { isNew } = await client.request(remoteAdd, {
+        root,
+        name,
+        keyFile: keyFileOf(context),
+        ...placeOf(context, context.args.words[0]!),
+      });
       if (isNew) context.write(`The place was empty. It is the remote ${name} now; \`trainstash push\` fills it.\n`);
       return pulled(
         context,
@@ -112,16 +141,6 @@ export const remoteCommands: Record<string, Command> = {
     },
   },
 };
-
-/** Returns the variables of this shell that a remote needs: for credentials, proxies of ssh, and the home folder. */
-export function credentials(): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(process.env).filter(
-      (entry): entry is [string, string] =>
-        entry[1] !== undefined && /^(AWS_|SSH_|RCLONE_|XDG_CONFIG_HOME$|HOME$|PATH$|USER$)/.test(entry[0]),
-    ),
-  );
-}
 
 function placeOf({ args }: Context, url: string) {
   const [endpoint, region, profile] = [args.text('endpoint'), args.text('region'), args.text('profile')];
@@ -133,21 +152,16 @@ const NO_REMOTES = 'No remotes. `trainstash remote add NAME URL` adds one.';
 async function remote(context: Context): Promise<number> {
   const [action = 'list', name, url, ...more] = context.args.words;
   const { root } = context;
-  const wanted = { list: 1, add: 3, test: 2, rm: 2, gc: 2, fsck: 2 }[action];
-  if (
-    wanted === undefined ||
-    more.length > 0 ||
-    context.args.words.length !== (context.args.words.length === 0 ? 0 : wanted)
-  )
+  const wanted = { list: [0, 1], add: [2, 3], set: [2], key: [2], test: [2], rm: [2], gc: [2], fsck: [2] }[action];
+  if (more.length > 0 || !wanted?.includes(context.args.words.length))
     throw new UsageError(`Usage: trainstash remote ${USAGE}`);
+  refuseOthers(context, action, url !== undefined);
   const client = await context.project('write');
-  if (action === 'list') {
-    const { remotes } = await client.request(remoteList, { root });
-    context.answer(remotes, remotes.length > 0 ? remoteTable(remotes, context.width) : [NO_REMOTES]);
-    return 0;
-  }
+  if (action === 'list') return list(context, client);
+  const wishes = { ...settingsOf(context), encrypt: context.args.flag('encrypt'), keyFile: keyFileOf(context) };
+  if (action === 'add' && url === undefined) return accept(context, client, name!, wishes);
   if (action === 'add') {
-    const added = await client.request(remoteAdd, { root, name: name!, ...placeOf(context, url!) });
+    const added = await client.request(remoteAdd, { root, name: name!, ...placeOf(context, url!), ...wishes });
     const { remote: made, test, isNew } = added;
     const first = isNew
       ? 'It was empty: `trainstash push` fills it.'
@@ -157,6 +171,16 @@ async function remote(context: Context): Promise<number> {
       ...testLines(test),
     ]);
     return failed(test) ? 1 : 0;
+  }
+  if (action === 'key') {
+    const { key } = await client.request(remoteKey, { root, name: name!, environment: credentials() });
+    context.answer({ key }, [key]);
+    return 0;
+  }
+  if (action === 'set') {
+    const changed = await client.request(remoteChange, { root, name: name!, ...settingsOf(context) });
+    context.answer(changed, [settingsLine(changed)]);
+    return 0;
   }
   if (action === 'test') {
     const test = await client.request(remoteTest, { root, name: name!, environment: credentials() });
@@ -193,6 +217,83 @@ async function remote(context: Context): Promise<number> {
   return problems.length === 0 ? 0 : 1;
 }
 
+async function list(context: Context, client: Client): Promise<number> {
+  const { remotes, offers } = await client.request(remoteList, { root: context.root });
+  const open = offers.filter(({ accepted }) => accepted === null);
+  context.answer({ remotes, offers }, [
+    ...(remotes.length > 0 ? remoteTable(remotes, context.width) : open.length > 0 ? [] : [NO_REMOTES]),
+    ...remotes.flatMap((one) => stateLines(one, context.width)),
+    ...offers.flatMap((offer) =>
+      wrapped(
+        `${offerLines(offer).join(' ')} ${offer.accepted === null ? `\`trainstash remote add ${offer.name}\` accepts it.` : ''}`.trim(),
+        context.width,
+      ),
+    ),
+  ]);
+  return 0;
+}
+
+/** Throws a usage error for an option that the action would ignore: somebody relies on what it says. */
+function refuseOthers({ args }: Context, action: string, hasUrl: boolean): void {
+  const place = hasUrl ? Object.keys(PLACE_OPTIONS) : [];
+  const own: Record<string, string[]> = {
+    add: [...place, 'push', 'limit', 'encrypt', 'key', 'yes'],
+    set: ['push', 'limit'],
+    gc: ['dry-run'],
+    fsck: ['data'],
+  };
+  const all = [...Object.keys(PLACE_OPTIONS), 'push', 'limit', 'encrypt', 'key', 'dry-run', 'data', 'yes'];
+  const other = all.find(
+    (option) => !own[action]?.includes(option) && (args.flag(option) || args.text(option) !== undefined),
+  );
+  if (other === undefined) return;
+  const isPlace = action === 'add' && other in PLACE_OPTIONS;
+  throw new UsageError(
+    isPlace
+      ? `--${other} belongs to a URL, and trainstash.json says where the remote leads. Nothing was added. Name the place: trainstash remote add NAME URL --${other} …`
+      : `\`trainstash remote ${action}\` does nothing with --${other}. Nothing was changed.${other === 'encrypt' || other === 'key' ? ' Encryption is chosen when a remote is added.' : ''}`,
+  );
+}
+
+async function accept(context: Context, client: Client, name: string, wishes: OfferWishes): Promise<number> {
+  const test = await acceptOffer(context, client, name, wishes);
+  if (!test) return 1;
+  context.answer(test, [`${paint('green', '✔')} Added ${safe(name)}.`, ...testLines(test)]);
+  return failed(test) ? 1 : 0;
+}
+
+/** Returns the key file that was named; the daemon runs in another folder. */
+function keyFileOf({ args }: Context): string | undefined {
+  const path = args.text('key');
+  return path === undefined ? undefined : resolve(path);
+}
+
+/** Reads the options about automatic pushes. */
+function settingsOf({ args }: Context): Partial<RemoteSettings> {
+  const [push, limit] = [args.text('push'), args.text('limit')];
+  const choice = PUSH_CHOICES.find((one) => one === push);
+  if (push !== undefined && !choice) throw new UsageError(`--push takes one of: ${PUSH_CHOICES.join(' | ')}`);
+  const rate = limit === undefined || limit === 'none' ? null : parseSize(limit.replace(/\/s$/, ''));
+  return { ...(choice ? { push: choice } : {}), ...(limit === undefined ? {} : { bytesPerSecond: rate }) };
+}
+
+function settingsLine({ name, push, bytesPerSecond }: RemoteSummary): string {
+  const sends = push === 'none' ? 'only what jobs or you push is sent' : `sends ${push} of runs whose job says nothing`;
+  const limit = bytesPerSecond === null ? 'without a limit' : `at most ${bytes(bytesPerSecond)} a second`;
+  return `${safe(name)}: ${sends}, ${limit}.`;
+}
+
+/** Says what is being sent, what waits, and what is wrong. */
+function stateLines({ name, waiting, sending, failing }: RemoteSummary, width: number): string[] {
+  if (failing)
+    return wrapped(
+      `${paint('red', '!')} ${safe(name)}: nothing could be sent since ${age(failing.since)}; ${counted(waiting, 'run waits', 'runs wait')}. ${safe(failing.message)}`,
+      width,
+    );
+  if (sending) return [`${safe(name)}: sending ${bytes(sending.done)} of ${bytes(sending.total)}.`];
+  return waiting > 0 ? [`${safe(name)}: ${counted(waiting, 'run waits', 'runs wait')} to be sent.`] : [];
+}
+
 async function collect(context: Context, name: string): Promise<number> {
   const { root } = context;
   const dryRun = context.args.flag('dry-run');
@@ -220,47 +321,6 @@ async function collect(context: Context, name: string): Promise<number> {
 function pulled(context: Context, report: PullReport): number {
   context.answer(report, pulledLines(report, context.width));
   return report.problems.length === 0 ? 0 : 1;
-}
-
-export function pulledLines(
-  { checkpoints, present, bytes: size, runs, problems }: PullReport,
-  width: number,
-): string[] {
-  const names = runs
-    .slice(0, 5)
-    .map(({ name, number }) => `${name}${name.endsWith(`#${number}`) ? '' : ` (#${number})`}`);
-  const of =
-    names.length > 0
-      ? ` of ${safe(names.join(', '))}${runs.length > names.length ? ` and ${runs.length - names.length} more` : ''}`
-      : '';
-  return [
-    ...problems.flatMap((problem) => wrapped(`${paint('red', '!')} ${safe(problem)}`, width)),
-    checkpoints > 0
-      ? `${paint('green', '✔')} ${counted(checkpoints, 'checkpoint')}${of} came in (${bytes(size)}), each byte verified.${present > 0 ? ` ${counted(present, 'other was', 'others were')} here.` : ''}`
-      : present > 0
-        ? `Nothing new: ${counted(present, 'checkpoint is', 'checkpoints are')} here already.`
-        : 'No checkpoints are there.',
-  ];
-}
-
-export function remoteRunTable(runs: readonly RemoteRun[], width: number): string[] {
-  return table(
-    runs,
-    [
-      { title: 'RUN', cell: ({ remote: name, run }) => safe(`${name}/${run.number}`) },
-      { title: 'NAME', cell: ({ run }) => safe(run.name), flexible: true },
-      { title: 'STATUS', cell: ({ run }) => run.status },
-      { title: 'STEP', cell: ({ run }) => integer(run.step), right: true },
-      {
-        title: 'CHECKPOINTS',
-        cell: ({ checkpoints, missing }) => `${checkpoints}${missing > 0 ? ` (${missing} not here)` : ''}`,
-      },
-      { title: 'FROM', cell: ({ machine }) => safe(machine) },
-      { title: 'SENT', cell: ({ sentAt }) => age(sentAt) },
-      { title: 'HERE', cell: ({ number }) => (number === null ? '' : `#${number}`) },
-    ],
-    width,
-  );
 }
 
 function remoteTable(remotes: readonly RemoteSummary[], width: number): string[] {

@@ -35,7 +35,14 @@ export async function* askImporter(
   try {
     for await (const line of createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY })) {
       const said = line.length > MOST_LINE_CHARACTERS ? null : parse(line);
-      if (said === null) continue;
+      if (said === null) {
+        yield {
+          say: 'problem',
+          path: request.paths.join(', '),
+          problem: 'something in it could not be described, and is left out',
+        };
+        continue;
+      }
       isDone = said.say === 'done';
       yield said;
     }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { CODEC, decodeChunk } from '../store/objects/codec.ts';
 import { damagedObject, keysOf } from './drivers/driver.ts';
+import { inParallel } from './drivers/in-parallel.ts';
 import { readManifest } from './fetched.ts';
 import {
   CHECKPOINTS,
@@ -14,7 +15,6 @@ import {
   RUNS,
 } from './layout.ts';
 import type { ManifestChunk } from './manifest.ts';
-import { inParallel } from './pool.ts';
 import type { Watcher } from './push.ts';
 import { decodeRecord, MAX_RECORD_BYTES } from './record.ts';
 import { isDamage, type Remote } from './remote.ts';

@@ -5,9 +5,9 @@
  */
 import { randomId } from '../../protocol/ids.ts';
 import { damagedObject, keysOf } from './drivers/driver.ts';
+import { inParallel } from './drivers/in-parallel.ts';
 import { readManifest } from './fetched.ts';
 import { CHECKPOINTS, candidatesKey, OBJECTS, objectKey, parseManifestKey, parseObject } from './layout.ts';
-import { inParallel } from './pool.ts';
 import type { Watcher } from './push.ts';
 import type { Remote } from './remote.ts';
 

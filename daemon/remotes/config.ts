@@ -7,12 +7,19 @@ import { inside } from '../../base/inside.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { MODELS } from '../../protocol/model-names.ts';
 import { nearest } from '../../protocol/nearest.ts';
+import { PUSH_CHOICES, REMOTE_NAME } from '../../protocol/pushing.ts';
 import { idSchema } from '../../protocol/session.ts';
 import { invalid } from './drivers/open.ts';
 
 const FOLDER = 'remotes';
-/** Names are parts of paths, and of `box/7`, which must not look like a number. */
-const NAME = /^(?!\d+$)[A-Za-z0-9][\w-]{0,31}$/;
+const DECLINED = 'declined.json';
+const MAX_DECLINED = 100;
+
+const check = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+const keySchema = v.variant('kind', [
+  v.object({ kind: v.literal('file'), path: v.string(), check }),
+  v.object({ kind: v.literal('keyring'), check }),
+]);
 
 const configSchema = v.object({
   url: v.string(),
@@ -21,7 +28,14 @@ const configSchema = v.object({
   profile: v.optional(v.string()),
   id: idSchema,
   addedAt: v.number(),
+  /** Checkpoints that are sent there by themselves, of runs whose job says nothing. */
+  push: v.optional(v.picklist(PUSH_CHOICES), 'none'),
+  /** Place of the key of an encrypted remote; null: it is not encrypted. */
+  key: v.optional(v.nullable(keySchema), null),
+  /** Limit of what is sent and received in a second; null: there is none. */
+  bytesPerSecond: v.optional(v.nullable(v.pipe(v.number(), v.minValue(1))), null),
 });
+const declinedSchema = v.array(v.object({ name: v.string(), url: v.string() }));
 export type RemoteConfig = v.InferOutput<typeof configSchema> & { name: string };
 
 export class RemoteConfigs {
@@ -41,7 +55,7 @@ export class RemoteConfigs {
 
   /** Throws `notFound`. */
   require(name: string): RemoteConfig {
-    const found = NAME.test(name) ? this.#read(name) : null;
+    const found = REMOTE_NAME.test(name) ? this.#read(name) : null;
     if (found) return found;
     const known = this.list().map((remote) => remote.name);
     const close = nearest(name, known);
@@ -56,7 +70,7 @@ export class RemoteConfigs {
 
   /** Throws `remoteInvalid` for a name that cannot be used, or that is taken. */
   requireFree(name: string, url: string): void {
-    if (!NAME.test(name) || name === MODELS || name.startsWith('incoming-'))
+    if (!REMOTE_NAME.test(name) || name === MODELS || name.startsWith('incoming-'))
       throw invalid(url, `"${name}" is no name for a remote; use letters, digits and dashes, and not only digits`);
     const known = this.#read(name);
     if (known)
@@ -78,13 +92,53 @@ export class RemoteConfigs {
     rmSync(inside(this.#store, `${FOLDER}/${name}`), { recursive: true, force: true });
   }
 
+  /** Tells whether a remote of that name was added here. */
+  has(name: string): boolean {
+    return REMOTE_NAME.test(name) && this.#read(name) !== null;
+  }
+
+  /** Changes settings of a remote. One that is not given, or undefined, stays as it is. */
+  change(
+    name: string,
+    { push, bytesPerSecond }: { push?: RemoteConfig['push'] | undefined; bytesPerSecond?: number | null | undefined },
+  ): RemoteConfig {
+    const known = this.require(name);
+    // A limit of null is a wish: there is none.
+    const limit = bytesPerSecond === undefined ? known.bytesPerSecond : bytesPerSecond;
+    const config = { ...known, push: push ?? known.push, bytesPerSecond: limit };
+    this.add(config);
+    return config;
+  }
+
+  /** Remembers that somebody has said no to a remote that the project offers. */
+  decline(name: string, url: string): void {
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    const others = this.#declined().filter((one) => one.name !== name);
+    writeJson(inside(this.#store, `${FOLDER}/${DECLINED}`), [...others, { name, url }].slice(-MAX_DECLINED));
+  }
+
+  /** Tells whether somebody has said no to a remote with this name and URL. */
+  isDeclined(name: string, url: string): boolean {
+    return this.#declined().some((one) => one.name === name && one.url === url);
+  }
+
+  #declined(): v.InferOutput<typeof declinedSchema> {
+    const parsed = v.safeParse(declinedSchema, readJson(inside(this.#store, `${FOLDER}/${DECLINED}`)));
+    return parsed.success ? parsed.output : [];
+  }
+
   /** Path of what the last fetch has found. */
   fetchedPath(name: string): string {
-    return inside(this.#store, `${FOLDER}/${name}/fetched.json`);
+    return this.path(name, 'fetched.json');
+  }
+
+  /** Path of a file about a remote. */
+  path(name: string, file: 'fetched.json' | 'queue.json' | 'known.json'): string {
+    return inside(this.#store, `${FOLDER}/${name}/${file}`);
   }
 
   #read(name: string): RemoteConfig | null {
-    if (!NAME.test(name)) return null;
+    if (!REMOTE_NAME.test(name)) return null;
     const parsed = v.safeParse(configSchema, readJson(inside(this.#store, `${FOLDER}/${name}/remote.json`)));
     return parsed.success ? { name, ...parsed.output } : null;
   }

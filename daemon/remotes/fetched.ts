@@ -4,13 +4,14 @@ import { dirname } from 'node:path';
 import * as v from 'valibot';
 import { readJson, writeJson } from '../../base/files.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
-import { readCheckpoint, readRun } from '../store/catalog/rows.ts';
-import { keysOf } from './drivers/driver.ts';
-import { CHECKPOINTS, parseManifestKey, parseRecordKey, RUNS } from './layout.ts';
+import { readCheckpoint, readProof, readRun } from '../store/catalog/rows.ts';
+import { damagedObject, keysOf } from './drivers/driver.ts';
+import { inParallel } from './drivers/in-parallel.ts';
+import { CHECKPOINTS, MARKS, parseManifestKey, parseRecordKey, RUNS } from './layout.ts';
 import { checkpointIn, decodeManifest, MAX_MANIFEST_BYTES, type Manifest } from './manifest.ts';
-import { inParallel } from './pool.ts';
+import { type Marks, marksInOrder, readMarks } from './marks.ts';
 import type { Watcher } from './push.ts';
-import { decodeHead, HEAD_GUESS_BYTES, MAX_RECORD_BYTES } from './record.ts';
+import { decodeHead, HEAD_GUESS_BYTES, MAX_RECORD_BYTES, type RecordHead } from './record.ts';
 import { isDamage, type Remote } from './remote.ts';
 
 const IN_FLIGHT = 16;
@@ -35,17 +36,29 @@ export interface FetchedCheckpoint {
 export interface Fetched {
   at: number;
   runs: FetchedRun[];
+  /** Checkpoints, with the marks that they have there now. */
   checkpoints: FetchedCheckpoint[];
+  /** Marks that changed after manifests, by the key of their object. */
+  marks: { key: string; marks: Marks }[];
   /** Descriptions of what was left out, and why. */
   problems: string[];
 }
 
-const NOTHING: Fetched = { at: 0, runs: [], checkpoints: [], problems: [] };
+const NOTHING: Fetched = { at: 0, runs: [], checkpoints: [], marks: [], problems: [] };
 
 const fetchedSchema = v.object({
   at: v.number(),
   runs: v.array(v.object({ run: v.unknown(), machine: v.string(), sentAt: v.number(), records: v.array(v.string()) })),
   checkpoints: v.array(v.object({ key: v.string(), checkpoint: v.unknown(), machine: v.string(), sentAt: v.number() })),
+  marks: v.optional(
+    v.array(
+      v.object({
+        key: v.string(),
+        marks: v.array(v.tuple([v.string(), v.object({ tags: v.array(v.string()), proof: v.unknown() })])),
+      }),
+    ),
+    [],
+  ),
 });
 
 /** Reads what the last fetch has found. */
@@ -60,7 +73,23 @@ export function lastFetched(path: string): Fetched {
     const record = readCheckpoint(JSON.stringify(checkpoint))?.record;
     return record ? [{ ...rest, checkpoint: record }] : [];
   });
-  return { at: parsed.output.at, runs, checkpoints, problems: [] };
+  const marks = parsed.output.marks.map(({ key, marks: own }) => ({
+    key,
+    marks: new Map(
+      own.map(([id, { tags, proof }]) => [id, { tags, proof: readProof(JSON.stringify(proof ?? null)) }]),
+    ) as Marks,
+  }));
+  return { at: parsed.output.at, runs, checkpoints, marks, problems: [] };
+}
+
+/** Gives checkpoints the marks that they have now. */
+function withMarks(checkpoints: FetchedCheckpoint[], marks: Fetched['marks']): FetchedCheckpoint[] {
+  if (marks.length === 0) return checkpoints;
+  const newest: Marks = new Map(marks.flatMap(({ marks: own }) => [...own]));
+  return checkpoints.map((entry) => {
+    const marked = newest.get(entry.checkpoint.id);
+    return marked ? { ...entry, checkpoint: { ...entry.checkpoint, ...marked } } : entry;
+  });
 }
 
 /** Fetches what is new on the remote. Objects that are damaged are named, and left out. */
@@ -85,14 +114,21 @@ export async function fetchAll(remote: Remote, path: string, { signal, progress 
   await inParallel(keysByRun, IN_FLIGHT, signal, async ([id, keys]) => {
     const last = knownRuns.get(id);
     const isSame = last && last.records.length === keys.length && last.records.at(-1) === keys.at(-1);
-    const found = isSame ? last : await tolerating(problems, () => fetchRun(remote, keys, signal));
+    const found = isSame ? last : await fetchRun(remote, keys, problems, signal);
     if (found) runs.push(found);
     done += keys.length;
     progress(done, total);
   });
-  const fetched: Fetched = { at: Date.now(), runs, checkpoints, problems };
+  const knownMarks = new Map(before.marks.map(({ key, marks }) => [key, marks]));
+  const marks: Fetched['marks'] = [];
+  for (const key of marksInOrder((await keysOf(remote.driver, MARKS, signal)).map((entry) => entry.key))) {
+    const own = knownMarks.get(key) ?? (await readMarks(remote, key, signal));
+    if (own) marks.push({ key, marks: own });
+    else problems.push(damagedObject(remote.name, key, 'it has no tags that this version can read').message);
+  }
+  const fetched: Fetched = { at: Date.now(), runs, checkpoints: withMarks(checkpoints, marks), marks, problems };
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  writeJson(path, fetched);
+  writeJson(path, { ...fetched, marks: marks.map(({ key, marks: own }) => ({ key, marks: [...own] })) });
   return fetched;
 }
 
@@ -110,15 +146,28 @@ async function fetchCheckpoint(remote: Remote, key: string, signal: AbortSignal)
   return { key, checkpoint, machine: manifest.machine, sentAt: manifest.pushedAt };
 }
 
-async function fetchRun(remote: Remote, keys: string[], signal: AbortSignal): Promise<FetchedRun | null> {
-  const newest = keys.at(-1)!;
+/** Describes a run as its newest record that can be read does. */
+async function fetchRun(
+  remote: Remote,
+  keys: string[],
+  problems: string[],
+  signal: AbortSignal,
+): Promise<FetchedRun | null> {
+  for (const key of keys.toReversed()) {
+    const head = await tolerating(problems, () => readHead(remote, key, signal));
+    if (head?.run.id === parseRecordKey(key)!.run)
+      return { run: head.run, machine: head.machine, sentAt: head.pushedAt, records: keys };
+  }
+  return null;
+}
+
+/** Reads the head of a record; null: it is gone. */
+export async function readHead(remote: Remote, key: string, signal: AbortSignal): Promise<RecordHead | null> {
   for (const first of [HEAD_GUESS_BYTES, undefined]) {
     const options = { maxBytes: MAX_RECORD_BYTES, signal, ...(first ? { first } : {}) };
-    const bytes = await remote.driver.get(newest, options);
-    const decoded = bytes && decodeHead(remote.name, remote.id, newest, bytes, first === undefined);
-    if (!decoded) continue;
-    const { run, machine, pushedAt } = decoded.head;
-    return run.id === parseRecordKey(newest)!.run ? { run, machine, sentAt: pushedAt, records: keys } : null;
+    const bytes = await remote.driver.get(key, options);
+    const decoded = bytes && decodeHead(remote.name, remote.id, key, bytes, first === undefined);
+    if (decoded) return decoded.head;
   }
   return null;
 }

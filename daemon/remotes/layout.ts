@@ -7,6 +7,7 @@
  *     code/<tree>.bundle                      a git bundle with a code snapshot
  *     runs/<run>/<number>-<random>.run        record of a run, with the metrics since the record before
  *     checkpoints/<run>/<step>-<id>.json      manifest of a checkpoint, written last: with it the checkpoint is there
+ *     marks/<run>/<time>-<random>.json        tags and proofs that changed after the manifest; for each checkpoint the newest count
  *     gc/<time>-<random>.json                 objects that a collection will delete a day later, unless a manifest names them by then
  */
 import { CODEC, isDelta } from '../store/objects/codec.ts';
@@ -16,6 +17,7 @@ export const OBJECTS = 'objects/';
 export const CHECKPOINTS = 'checkpoints/';
 export const RUNS = 'runs/';
 export const CODE = 'code/';
+export const MARKS = 'marks/';
 export const CANDIDATES = 'gc/';
 
 const ID = String.raw`\w[\w-]{0,63}`;
@@ -23,6 +25,7 @@ const OBJECT = /^objects\/([0-9a-f]{2})\/([0-9a-f]{64})(.*)$/;
 const ENDING = /^(?:\.z([1-9]\d?))?(?:-[0-9a-z]{4,16})?$/;
 const MANIFEST = new RegExp(`^checkpoints/(${ID})/(-?\\d{1,15})-(${ID})\\.json$`);
 const RECORD = new RegExp(`^runs/(${ID})/(\\d{8})-(${ID})\\.run$`);
+const MARKS_KEY = new RegExp(`^marks/(${ID})/(\\d{15})-(${ID})\\.json$`);
 const CANDIDATE_LIST = new RegExp(`^gc/(\\d{15})-(${ID})\\.json$`);
 /** Codecs in which a chunk may travel: each can be decoded without another chunk. */
 const TRAVELLING: ReadonlySet<number> = new Set(Object.values(CODEC).filter((codec) => !isDelta(codec)));
@@ -85,4 +88,13 @@ export function candidatesKey(at: number, random: string): string {
 export function parseCandidatesKey(key: string): number | null {
   const at = CANDIDATE_LIST.exec(key)?.[1];
   return at === undefined ? null : Number(at);
+}
+
+export function marksKey(run: string, at: number, random: string): string {
+  return `${MARKS}${run}/${String(Math.trunc(at)).padStart(15, '0')}-${random}.json`;
+}
+
+export function parseMarksKey(key: string): { run: string; at: number } | null {
+  const [, run, at] = MARKS_KEY.exec(key) ?? [];
+  return run ? { run, at: Number(at) } : null;
 }

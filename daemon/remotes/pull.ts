@@ -1,26 +1,27 @@
 /** Pulls checkpoints into the local store: chunks first, each compared with its hash, the checkpoint's row last. */
 import { join } from 'node:path';
-import { LIVE_STATUSES, type Run, type Session } from '../../protocol/domain.ts';
+import { type Checkpoint, LIVE_STATUSES, type Run, type Session } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { hasSnapshot, unbundle } from '../code/bundle.ts';
 import type { ExchangedRun } from '../store/api/exchange.ts';
-import type { EncodedChunk } from '../store/objects/stack.ts';
+import type { IncomingChunk } from '../store/checkpoints/incoming.ts';
 import { damagedObject } from './drivers/driver.ts';
+import { inParallel } from './drivers/in-parallel.ts';
 import { type FetchedCheckpoint, type FetchedRun, readManifest } from './fetched.ts';
+import { isSame, merged } from './known.ts';
 import { bundleKey, codecOf, objectKey } from './layout.ts';
 import type { Manifest, ManifestChunk } from './manifest.ts';
-import { inParallel } from './pool.ts';
 import type { Local, Watcher } from './push.ts';
 import { decodeRecord, MAX_RECORD_BYTES } from './record.ts';
-import type { Remote } from './remote.ts';
+import { isDamage, type Remote } from './remote.ts';
 import { Intake } from './store-port.ts';
 
 const IN_FLIGHT = 8;
 /** Size of what the store writes in one transaction. */
-const BATCH_BYTES = 16 << 20;
+const BATCH_BYTES = 32 << 20;
 /** Size of what waits for the store, above which nothing more is requested. */
-const MOST_UNWRITTEN_BYTES = 48 << 20;
+const MOST_UNWRITTEN_BYTES = 64 << 20;
 const MAX_BUNDLE_BYTES = 128 << 20;
 /** Room that an encoded chunk may take: never more than the plain bytes, or it would have been sent plain. */
 const OBJECT_SLACK_BYTES = 1 << 10;
@@ -29,13 +30,18 @@ export interface Pulled {
   /** Ids of the checkpoints that came in, by run. */
   checkpoints: string[];
   runs: Run[];
+  /** Ids of those that were here, and got other tags or another proof. */
+  marked: string[];
   /** Number of checkpoints that were here already. */
   present: number;
   bytes: number;
   problems: string[];
 }
 
-/** Pulls the given checkpoints, with their runs' records, metrics and code. */
+/**
+ * Pulls the given checkpoints, with their runs' records, metrics and code. What is damaged there is named, and left out. Throws
+ * `remoteDamaged` if nothing else is left.
+ */
 export async function pull(
   remote: Remote,
   local: Local,
@@ -44,43 +50,116 @@ export async function pull(
   watcher: Watcher,
 ): Promise<Pulled> {
   await remote.requireSame();
-  const { store } = local;
-  const pulled: Pulled = { checkpoints: [], runs: [], present: 0, bytes: 0, problems: [] };
+  const pulled: Pulled = { checkpoints: [], runs: [], marked: [], present: 0, bytes: 0, problems: [] };
   const total = checkpoints.reduce((sum, { checkpoint }) => sum + checkpoint.bytes, 0);
   let done = 0;
+  const failures: TrainstashError[] = [];
+  const separately = async <T>(work: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      failures.push(error);
+      return null;
+    }
+  };
   const byRun = Map.groupBy(checkpoints, ({ checkpoint }) => checkpoint.run);
   for (const fetched of runs) {
     const { id } = fetched.run;
-    const imported = await pullRun(remote, local, fetched, watcher.signal);
+    const own = byRun.get(id) ?? [];
+    const stored = await separately(() => pullRun(remote, local, fetched, pulled, watcher.signal));
     try {
-      for (const entry of byRun.get(id) ?? []) {
+      const imported = stored && (await takeNote(remote, local, stored, fetched.run.note));
+      for (const entry of imported ? own : []) {
         watcher.signal.throwIfAborted();
         const got = (bytes: number) => watcher.progress(done + bytes, total);
-        if (await store.checkpoint(entry.checkpoint.id)) pulled.present++;
-        else await pullOne(remote, local, imported, entry, pulled, watcher.signal, got);
+        await separately(() => pullCheckpoint(remote, local, imported!, entry, pulled, watcher.signal, got));
         done += entry.checkpoint.bytes;
         watcher.progress(done, total);
       }
     } finally {
       // Also after a failure: what came in before counts.
-      pulled.runs.push((await store.recountCheckpoints(id)) ?? imported);
+      if (stored) pulled.runs.push((await local.store.recountCheckpoints(id)) ?? stored);
+      remote.there.save();
     }
   }
+  if (failures.length > 0 && pulled.checkpoints.length + pulled.present === 0) throw failures[0];
+  pulled.problems.push(...failures.map(({ message }) => message));
   return pulled;
 }
 
-/** Stores a run's records in the order in which they were sent. */
-async function pullRun(remote: Remote, { store }: Local, fetched: FetchedRun, signal: AbortSignal): Promise<Run> {
-  let imported: Run | null = null;
-  for (const key of fetched.records) {
-    const bytes = await remote.driver.get(key, { maxBytes: MAX_RECORD_BYTES, signal });
-    if (!bytes) throw damagedObject(remote.name, key, 'it is gone');
-    const record = decodeRecord(remote.name, remote.id, key, bytes);
-    if (record.run.id !== fetched.run.id)
-      throw damagedObject(remote.name, key, 'it describes another run than its name says');
-    imported = await store.importRun(arrived(record, remote.name));
+/** Pulls a checkpoint, or the marks of one that is here. */
+async function pullCheckpoint(
+  remote: Remote,
+  local: Local,
+  run: Run,
+  entry: FetchedCheckpoint,
+  pulled: Pulled,
+  signal: AbortSignal,
+  got: (bytes: number) => void,
+): Promise<void> {
+  const here = await local.store.checkpoint(entry.checkpoint.id);
+  if (!here) return pullOne(remote, local, run, entry, pulled, signal, got);
+  pulled.present++;
+  if (await takeMarks(remote, local, here, entry)) pulled.marked.push(here.id);
+}
+
+/** Takes over tags and a proof that a checkpoint has got there since the last exchange. Returns true if it has other ones now. */
+async function takeMarks(
+  { there }: Remote,
+  { store }: Local,
+  here: Checkpoint,
+  { checkpoint: given }: FetchedCheckpoint,
+): Promise<boolean> {
+  const both = merged(there.marked(here.id), here, given);
+  const isNews = !isSame(both, here);
+  if (isNews) {
+    for (const tag of here.tags) if (!both.tags.includes(tag)) await store.tag(here.id, tag, true);
+    await store.markIncoming(here.id, both.tags, both.proof);
   }
-  if (!imported) throw damagedObject(remote.name, `runs/${fetched.run.id}/`, 'it is empty');
+  // Last: what was not taken over must not count as agreed.
+  there.agreed(here.id, given);
+  return isNews;
+}
+
+/** Takes over a note that was changed there, and not here, since the last exchange. */
+async function takeNote({ there }: Remote, { store }: Local, own: Run, note: string): Promise<Run> {
+  const isUnchanged = (there.note(own.id) ?? '') === own.note;
+  const changed = { ...own, note };
+  if (own.note !== note && isUnchanged) {
+    // The record of a live run is its session's: the next pull after its end takes the note.
+    if (LIVE_STATUSES.includes(own.status)) return own;
+    await store.putRun(changed);
+  }
+  there.setNote(own.id, note);
+  return isUnchanged ? changed : own;
+}
+
+/** Stores a run's records in the order in which they were sent. One that is damaged is named, and the others hold. */
+async function pullRun(
+  remote: Remote,
+  { store }: Local,
+  fetched: FetchedRun,
+  pulled: Pulled,
+  signal: AbortSignal,
+): Promise<Run> {
+  let imported: Run | null = null;
+  const failures: TrainstashError[] = [];
+  for (const key of fetched.records) {
+    try {
+      const bytes = await remote.driver.get(key, { maxBytes: MAX_RECORD_BYTES, signal });
+      if (!bytes) throw damagedObject(remote.name, key, 'it is gone');
+      const record = decodeRecord(remote.name, remote.id, key, bytes);
+      if (record.run.id !== fetched.run.id)
+        throw damagedObject(remote.name, key, 'it describes another run than its name says');
+      imported = await store.importRun(arrived(record, remote.name));
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      failures.push(error);
+    }
+  }
+  if (!imported) throw failures[0] ?? damagedObject(remote.name, `runs/${fetched.run.id}/`, 'it is empty');
+  pulled.problems.push(...failures.map(({ message }) => message));
   return imported;
 }
 
@@ -111,44 +190,48 @@ async function pullOne(
   remote: Remote,
   local: Local,
   run: Run,
-  { key }: FetchedCheckpoint,
+  entry: FetchedCheckpoint,
   pulled: Pulled,
   signal: AbortSignal,
   got: (bytes: number) => void,
 ): Promise<void> {
   const { store } = local;
+  const { key } = entry;
   // Read again: what a fetch has noted is a summary.
   const manifest = await readManifest(remote, key, signal);
   if (!manifest) throw damagedObject(remote.name, key, 'it is gone');
   if (manifest.body.run.id !== run.id) throw damagedObject(remote.name, key, 'it belongs to another run');
   const intake = await Intake.open(store);
+  /** Chunks on their way into the store; those that failed stay. */
+  const puts = new Set<Promise<void>>();
   try {
     const missing = await missingChunks(intake, manifest);
     await requireRoom(local, remote, missing);
     let done = 0;
-    let batch: EncodedChunk[] = [];
+    let batch: IncomingChunk[] = [];
     let batchBytes = 0;
     let unwritten = 0;
-    let writing: Promise<void> = Promise.resolve();
     const flush = () => {
       const [chunks, bytes] = [batch, batchBytes];
       batch = [];
       batchBytes = 0;
-      writing = writing
-        .then(() => intake.put(chunks))
+      // At once, also while others are written: the store hashes these meanwhile.
+      const put: Promise<void> = intake
+        .put(chunks)
         .catch((error) => {
           if (isError(error, 'corrupted'))
             throw damagedObject(remote.name, key, `a chunk of it is damaged (${error.data.chunk})`);
           throw error;
         })
-        .finally(() => {
+        .then(() => {
           unwritten -= bytes;
+          puts.delete(put);
         });
-      writing.catch(() => {});
-      return writing;
+      put.catch(() => {});
+      puts.add(put);
     };
     await inParallel(missing, IN_FLIGHT, signal, async ([hash, size, ending]) => {
-      while (unwritten > MOST_UNWRITTEN_BYTES) await writing;
+      while (unwritten > MOST_UNWRITTEN_BYTES && puts.size > 0) await Promise.race(puts);
       const name = objectKey({ hash, ending });
       const data = await remote.driver.get(name, { maxBytes: size + OBJECT_SLACK_BYTES, signal });
       if (!data) throw damagedObject(remote.name, name, 'it is missing');
@@ -158,16 +241,20 @@ async function pullOne(
       pulled.bytes += data.length;
       done += size;
       got(done);
-      if (batchBytes >= BATCH_BYTES) await flush();
+      if (batchBytes >= BATCH_BYTES) flush();
     });
-    if (batch.length > 0) await flush();
-    await writing;
+    if (batch.length > 0) flush();
+    await Promise.all(puts);
     const problem = await pullCode(remote, local, manifest.body.run.code, signal);
     if (problem) pulled.problems.push(problem);
     const id = await intake.commit(await arrivedCheckpoint(local, run, manifest));
-    if (manifest.tags.length > 0 || manifest.proof) await store.markIncoming(id, manifest.tags, manifest.proof);
+    const { tags, proof } = entry.checkpoint;
+    if (tags.length > 0 || proof) await store.markIncoming(id, tags, proof);
+    remote.there.agreed(id, entry.checkpoint);
     pulled.checkpoints.push(id);
   } finally {
+    // What is stored after its port was closed would be held for ever.
+    await Promise.allSettled(puts);
     intake.close();
   }
 }

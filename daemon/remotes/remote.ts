@@ -1,12 +1,15 @@
 /** A remote that is in use: its driver, its id, and what is known to be there. */
 import * as v from 'valibot';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
-import { randomId } from '../../protocol/ids.ts';
 import { idSchema } from '../../protocol/session.ts';
 import { type Driver, damagedObject, gone, keysOf } from './drivers/driver.ts';
+import type { SealKeys } from './drivers/sealed.ts';
+import type { KnownThere } from './known.ts';
 import { CANDIDATES, MARKER, OBJECTS, parseCandidatesKey, parseObject } from './layout.ts';
 
 const FORMAT = 1;
+/** Format of encrypted remotes, which earlier versions do not write into. */
+const SEALED_FORMAT = 2;
 const MAX_MARKER_BYTES = 64 << 10;
 const MAX_CANDIDATES_BYTES = 256 << 20;
 /**
@@ -22,10 +25,12 @@ const markerSchema = v.object({
   created: v.number(),
   /** First commits of the project's history; null: not known. */
   roots: v.nullable(v.array(v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/)))),
+  /** Value by which the key of an encrypted remote is recognised; absent: it is not encrypted. */
+  sealed: v.optional(v.object({ check: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)) })),
 });
 export type Marker = v.InferOutput<typeof markerSchema>;
 
-/** Objects that a remote had at a moment, by `performance.now()`. */
+/** Objects that a remote had at a moment, by `Date.now()`. */
 export interface KnownObjects {
   /** Ending of each object's name, by hash; without those that a collection may delete. */
   endings: Map<string, string>;
@@ -34,18 +39,30 @@ export interface KnownObjects {
   listedAt: number;
 }
 
+/**
+ * Tells whether a moment of `Date.now()` is longer ago. The monotonic clock stands still while a laptop sleeps, and a collection
+ * does not. A clock that was set back counts as old.
+ */
+export function isOlder(at: number, ms: number): boolean {
+  const age = Date.now() - at;
+  return age < 0 || age > ms;
+}
+
 const candidatesSchema = v.object({ keys: v.array(v.pipe(v.string(), v.maxLength(256))) });
 
 export class Remote {
   readonly name: string;
   readonly id: string;
   readonly driver: Driver;
+  /** Memory of what is there. */
+  readonly there: KnownThere;
   #known: KnownObjects | null = null;
 
-  constructor(name: string, id: string, driver: Driver) {
+  constructor(name: string, id: string, driver: Driver, there: KnownThere) {
     this.name = name;
     this.id = id;
     this.driver = driver;
+    this.there = there;
   }
 
   /** Rejects with `remoteGone` or `remoteForeign` unless the marker is there and has this remote's id. */
@@ -63,8 +80,8 @@ export class Remote {
   /** Returns the objects of the remote. The list is read again when it is old, or `anew`. */
   async objects(signal?: AbortSignal, anew = false): Promise<KnownObjects> {
     const known = this.#known;
-    if (known && !anew && performance.now() - known.listedAt < LISTED_MS) return known;
-    const listedAt = performance.now();
+    if (known && !anew && !isOlder(known.listedAt, LISTED_MS)) return known;
+    const listedAt = Date.now();
     const doomed = await this.candidates(signal);
     const endings = new Map<string, string>();
     for await (const { key } of this.driver.list(OBJECTS, signal)) {
@@ -107,7 +124,7 @@ export async function readMarker(name: string, driver: Driver): Promise<Marker |
   const bytes = await driver.get(MARKER, { maxBytes: MAX_MARKER_BYTES });
   if (!bytes) return null;
   const parsed = v.safeParse(markerSchema, parseJson(bytes));
-  if (parsed.success && parsed.output.format === FORMAT) return parsed.output;
+  if (parsed.success && parsed.output.format === (parsed.output.sealed ? SEALED_FORMAT : FORMAT)) return parsed.output;
   const found = parsed.success
     ? `a remote of a newer format (${parsed.output.format})`
     : 'a trainstash.json that is no remote';
@@ -119,10 +136,17 @@ export async function readMarker(name: string, driver: Driver): Promise<Marker |
 }
 
 /**
- * Makes the place a remote, or joins the one that is there. Throws `remoteForeign` for the remote of another project, and for a place
+ * Makes the place a remote with this id, or joins the one that is there. Throws `remoteForeign` for the remote of another project, and for a place
  * that has something else in it.
  */
-export async function joinOrCreate(name: string, driver: Driver, roots: string[] | null): Promise<Marker> {
+export async function joinOrCreate(
+  name: string,
+  driver: Driver,
+  plainRoots: string[] | null,
+  keys: SealKeys | null,
+  id: string,
+): Promise<Marker> {
+  const roots = keys ? keys.sealRoots(plainRoots) : plainRoots;
   const known = await readMarker(name, driver);
   if (known) return requireProject(name, known, roots);
   for await (const { key } of driver.list('')) {
@@ -133,7 +157,14 @@ export async function joinOrCreate(name: string, driver: Driver, roots: string[]
       { remote: name, found: first },
     );
   }
-  const marker: Marker = { format: FORMAT, id: randomId(), hash: 'sha256', created: await driver.now(), roots };
+  const marker: Marker = {
+    format: keys ? SEALED_FORMAT : FORMAT,
+    id,
+    hash: 'sha256',
+    created: await driver.now(),
+    roots,
+    ...(keys ? { sealed: { check: keys.check } } : {}),
+  };
   const bytes = Buffer.from(`${JSON.stringify(marker)}\n`);
   const written = await driver.put(MARKER, bytes, { ifAbsent: true });
   await driver.settle();
@@ -163,4 +194,14 @@ export function parseJson(bytes: Uint8Array): unknown {
 /** Tells whether an error is about one object of the remote only. */
 export function isDamage(error: unknown): error is TrainstashError<'remoteDamaged'> {
   return isError(error, 'remoteDamaged');
+}
+
+/** Returns what the work returns; null: the object that it is about is damaged. */
+export async function unlessDamaged<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isDamage(error)) return null;
+    throw error;
+  }
 }

@@ -1,5 +1,6 @@
 /** The remotes of a project: added, tried, pushed to and pulled from. */
-import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { statSync } from 'node:fs';
+import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type {
   CollectReport,
@@ -7,23 +8,35 @@ import type {
   PullReport,
   PushReport,
   RemoteCheck,
+  RemoteOffer,
   RemoteRun,
+  RemoteSettings,
+  RemoteState,
   RemoteSummary,
   RemoteTest,
 } from '../../protocol/messages/remote.ts';
-import { rootCommits } from '../code/bundle.ts';
+import type { PushPolicy } from '../../protocol/pushing.ts';
 import type { Store } from '../store/client.ts';
+import { addRemote, type Encryption } from './adding.ts';
+import { AutomaticPush, type AutomaticSetup } from './automatic/automatic.ts';
+import { sendRun } from './automatic/send.ts';
 import { check } from './check.ts';
 import { collect } from './collect.ts';
 import { type RemoteConfig, RemoteConfigs } from './config.ts';
-import { openDriver, type Place } from './drivers/open.ts';
+import { LimitedDriver } from './drivers/limited.ts';
+import { invalid, openDriver, type Place } from './drivers/open.ts';
 import type { Variables } from './drivers/s3-credentials.ts';
-import { type Fetched, type FetchedCheckpoint, type FetchedRun, fetchAll, lastFetched } from './fetched.ts';
-import { findFetchedCheckpoint, findFetchedRun, parseTarget } from './find.ts';
+import { SealedDriver } from './drivers/sealed.ts';
+import { type Fetched, type FetchedRun, fetchAll, lastFetched } from './fetched.ts';
+import { parseTarget } from './find.ts';
+import { keyText, loadKey } from './keys.ts';
+import { KnownThere } from './known.ts';
+import { MARKER } from './layout.ts';
 import { probe } from './probe.ts';
 import { pull } from './pull.ts';
 import { type Local, push, type Watcher } from './push.ts';
-import { joinOrCreate, Remote, readMarker } from './remote.ts';
+import { Remote } from './remote.ts';
+import { chosen, everything, named } from './targets.ts';
 
 const PAGE = 200;
 const MOST_PROBLEMS = 50;
@@ -38,12 +51,17 @@ export interface RemotesSetup {
   findCheckpoint(query: string): Promise<Checkpoint>;
   /** Reports runs and checkpoints that came in. */
   announce: { run(run: Run): void; checkpoint(checkpoint: Checkpoint): void };
+  /** Surroundings of automatic pushes; absent: nothing is pushed by itself. */
+  automatic?: Pick<AutomaticSetup, 'policyOf' | 'tell' | 'changed' | 'log' | 'clock'>;
 }
 
 export class Remotes {
   readonly #setup: RemotesSetup;
   readonly #configs: RemoteConfigs;
   readonly #open = new Map<string, Remote>();
+  readonly #automatic: AutomaticPush | null;
+  /** Results of the last fetches, by name, with the stamps of their files. */
+  readonly #lastFetched = new Map<string, { at: number; size: number; fetched: Fetched }>();
   /** Environment of whoever has made the newest request: its credentials are theirs. It stays in memory. */
   #variables: Variables;
 
@@ -51,15 +69,56 @@ export class Remotes {
     this.#setup = setup;
     this.#variables = setup.variables;
     this.#configs = new RemoteConfigs(setup.path);
+    this.#automatic =
+      setup.automatic === undefined
+        ? null
+        : new AutomaticPush({
+            ...setup.automatic,
+            configs: this.#configs,
+            isLive: async (id) => {
+              const run = await setup.store.run(id);
+              return run && run.trashedAt === null ? LIVE_STATUSES.includes(run.status) : null;
+            },
+            send: (name, run, policy, signal, progress) => this.#send(name, run, policy, { signal, progress }),
+          });
+  }
+
+  /** Pushes of runs whose jobs want it; null: nobody sends anything by itself. */
+  get automatic(): AutomaticPush | null {
+    return this.#automatic;
+  }
+
+  async #send(name: string, id: string, policy: PushPolicy, watcher: Watcher): Promise<void> {
+    const run = await this.#setup.store.run(id);
+    if (run) await sendRun(this.#remote(name), this.#local, run, policy, watcher);
   }
 
   /** Uses another environment from now on. */
   useEnvironment(variables: Variables | undefined): void {
-    if (variables && JSON.stringify(variables) !== JSON.stringify(this.#variables)) this.#variables = variables;
+    if (variables && JSON.stringify(variables) !== JSON.stringify(this.#variables)) {
+      this.#variables = variables;
+      this.#automatic?.retry();
+    }
   }
 
   list(): RemoteSummary[] {
     return this.#configs.list().map((config) => this.#summary(config));
+  }
+
+  /** Lists what a project offers, unless that very remote was added here. */
+  offers(offered: readonly (Place & { name: string; jobs: string[] })[]): RemoteOffer[] {
+    const added = new Map(this.#configs.list().map(({ name, url }) => [name, url]));
+    return offered
+      .filter(({ name, url }) => added.get(name) !== url)
+      .map((one) => ({
+        ...one,
+        accepted: added.get(one.name) ?? null,
+        declined: this.#configs.isDeclined(one.name, one.url),
+      }));
+  }
+
+  decline(name: string, url: string): void {
+    this.#configs.decline(name, url);
   }
 
   /** Adds a remote, after trying it. Then it is there completely, or not at all. */
@@ -67,29 +126,45 @@ export class Remotes {
     name: string,
     place: Place,
     root: string,
+    settings: Partial<RemoteSettings> & Encryption = {},
   ): Promise<{ remote: RemoteSummary; test: RemoteTest; isNew: boolean }> {
-    const { url } = place;
-    this.#configs.requireFree(name, url);
-    const driver = openDriver(name, place, () => this.#variables);
-    try {
-      const roots = await rootCommits(root);
-      if (!(await driver.exists())) await driver.create();
-      const isNew = (await readMarker(name, driver)) === null;
-      const marker = await joinOrCreate(name, driver, roots);
-      const test = await probe(name, driver);
-      const config: RemoteConfig = { name, ...place, id: marker.id, addedAt: Date.now() };
-      this.#configs.add(config);
-      return { remote: this.#summary(config), test, isNew };
-    } finally {
-      driver.close();
-    }
+    const { push: choice = 'none', bytesPerSecond = null, encrypt, keyFile } = settings;
+    const { config, test, isNew } = await addRemote(this.#configs, {
+      name,
+      place,
+      root,
+      settings: { push: choice, bytesPerSecond },
+      encrypt,
+      keyFile,
+      variables: this.#variables,
+    });
+    this.#automatic?.refresh();
+    return { remote: this.#summary(config), test, isNew };
+  }
+
+  /** Returns the key of an encrypted remote, as a person carries it to another machine. */
+  async key(name: string): Promise<string> {
+    const { key, id, url } = this.#configs.require(name);
+    if (!key) throw invalid(url, 'it is not encrypted, so it has no key');
+    return (await keyText(name, id, key, this.#variables)).trim();
   }
 
   remove(name: string): void {
     this.#configs.require(name);
     this.#open.get(name)?.driver.close();
     this.#open.delete(name);
+    this.#automatic?.forget(name);
     this.#configs.remove(name);
+  }
+
+  /** Changes what is sent there by itself, and how fast. */
+  change(name: string, settings: Partial<RemoteSettings>): RemoteSummary {
+    const config = this.#configs.change(name, settings);
+    this.#open.get(name)?.driver.close();
+    this.#open.delete(name);
+    this.#automatic?.refresh();
+    this.#automatic?.retry();
+    return this.#summary(config);
   }
 
   async test(name: string): Promise<RemoteTest> {
@@ -101,7 +176,7 @@ export class Remotes {
   /** Pushes named checkpoints and runs, or everything outside the trash. */
   async push(to: string | undefined, targets: readonly string[], watcher: Watcher): Promise<PushReport> {
     const remote = this.#remote(to ?? this.#only());
-    const checkpoints = targets.length > 0 ? await this.#named(targets) : await this.#everything();
+    const checkpoints = targets.length > 0 ? await named(this.#setup, targets) : await everything(this.#setup.store);
     const pushed = await cancellable(watcher, () => push(remote, this.#local, checkpoints, watcher));
     return { ...pushed, remote: remote.name, checkpoints: pushed.checkpoints.length };
   }
@@ -120,13 +195,20 @@ export class Remotes {
     return reports;
   }
 
-  async runs(name: string | undefined, limit = PAGE): Promise<{ runs: RemoteRun[]; total: number }> {
+  /** Lists runs of remotes, the newest first: all, or those of a job, and of a branch. */
+  async runs(
+    name?: string,
+    which: { job?: string | undefined; branch?: string | undefined; limit?: number | undefined } = {},
+  ): Promise<{ runs: RemoteRun[]; total: number }> {
+    const { job, branch, limit = PAGE } = which;
+    const isMeant = ({ run }: FetchedRun) =>
+      (job === undefined || run.job === job) && (branch === undefined || run.branch === branch);
     const names =
       name === undefined ? this.#configs.list().map((config) => config.name) : [this.#configs.require(name).name];
     const all = names.flatMap((remote) => {
       const fetched = this.#fetched(remote);
       const byRun = Map.groupBy(fetched.checkpoints, ({ checkpoint }) => checkpoint.run);
-      return fetched.runs.map((found) => ({ remote, found, own: byRun.get(found.run.id) ?? [] }));
+      return fetched.runs.filter(isMeant).map((found) => ({ remote, found, own: byRun.get(found.run.id) ?? [] }));
     });
     const newest = all
       .sort((a, b) => b.found.run.createdAt - a.found.run.createdAt)
@@ -155,6 +237,17 @@ export class Remotes {
     return { runs, total: all.length };
   }
 
+  /** Tells which checkpoints of a run are on which remotes, and for which the run waits. */
+  async marks(run: string): Promise<{ there: Record<string, string[]>; waiting: string[] }> {
+    const there: Record<string, string[]> = {};
+    const names = this.#configs.list().map(({ name }) => name);
+    for (const { id } of await this.#setup.store.checkpoints(run)) {
+      const own = names.filter((name) => this.#remote(name).there.has(id));
+      if (own.length > 0) there[id] = own;
+    }
+    return { there, waiting: names.filter((name) => this.#automatic?.waitingRuns(name).includes(run)) };
+  }
+
   /** Pulls what is named, after a fetch of its remote. */
   async pull(targets: readonly string[], watcher: Watcher): Promise<PullReport> {
     const parsed = targets.map(parseTarget);
@@ -171,7 +264,7 @@ export class Remotes {
       report.bytes += pulled.bytes;
       report.runs.push(...pulled.runs.slice(0, PAGE).map((run) => ({ ...run, notices: [] })));
       report.problems.push(...fetched.problems.slice(0, MOST_PROBLEMS), ...pulled.problems.slice(0, MOST_PROBLEMS));
-      await this.#announce(pulled.runs, pulled.checkpoints);
+      await this.#announce(pulled.runs, [...pulled.checkpoints, ...pulled.marked]);
       if (targets.length === 1 && own[0]!.checkpoint !== undefined)
         report.checkpoint = (await this.#setup.store.checkpoint(checkpoints[0]!.checkpoint.id)) ?? null;
     }
@@ -188,7 +281,13 @@ export class Remotes {
     return cancellable(watcher, () => check(remote, data, watcher));
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    const ended = this.#automatic?.close();
+    // What a push is waiting for ends with its connection.
+    for (const { driver } of this.#open.values()) driver.close();
+    this.#open.clear();
+    await ended;
+    // A push that was just beginning may have opened one again.
     for (const { driver } of this.#open.values()) driver.close();
     this.#open.clear();
   }
@@ -201,11 +300,11 @@ export class Remotes {
     const config = this.#configs.require(name);
     const known = this.#open.get(name);
     if (known?.id === config.id) return known;
-    const remote = new Remote(
-      name,
-      config.id,
-      openDriver(name, config, () => this.#variables),
-    );
+    const { bytesPerSecond, key, id } = config;
+    const plain = openDriver(name, config, () => this.#variables);
+    const driver = key ? new SealedDriver(name, plain, [MARKER], () => loadKey(name, id, key, this.#variables)) : plain;
+    const limited = bytesPerSecond === null ? driver : new LimitedDriver(driver, bytesPerSecond);
+    const remote = new Remote(name, config.id, limited, new KnownThere(this.#configs.path(name, 'known.json')));
     this.#open.set(name, remote);
     return remote;
   }
@@ -228,35 +327,22 @@ export class Remotes {
   }
 
   #fetched(name: string): Fetched {
-    return lastFetched(this.#configs.fetchedPath(this.#configs.require(name).name));
+    const path = this.#configs.fetchedPath(this.#configs.require(name).name);
+    const { mtimeMs: at, size } = statSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: 0, size: 0 };
+    const known = this.#lastFetched.get(name);
+    // Thousands of checkpoints take a moment to parse, and clients ask often.
+    if (known?.at === at && known.size === size) return known.fetched;
+    const fetched = lastFetched(path);
+    this.#lastFetched.set(name, { at, size, fetched });
+    return fetched;
   }
 
   async #fetch(name: string, watcher: Watcher): Promise<Fetched> {
     const remote = this.#remote(name);
-    return cancellable(watcher, () => fetchAll(remote, this.#configs.fetchedPath(name), watcher));
-  }
-
-  /** Resolves `RUN` to all of its checkpoints, and everything else to one. */
-  async #named(targets: readonly string[]): Promise<Checkpoint[]> {
-    const { store, findCheckpoint } = this.#setup;
-    const found = new Map<string, Checkpoint>();
-    for (const target of targets) {
-      const run = target.includes('@') ? null : await store.findRun(target).catch(() => null);
-      const checkpoints = run ? await store.checkpoints(run.id) : [await findCheckpoint(target)];
-      for (const checkpoint of checkpoints) found.set(checkpoint.id, checkpoint);
-    }
-    return [...found.values()];
-  }
-
-  async #everything(): Promise<Checkpoint[]> {
-    const { store } = this.#setup;
-    const found: Checkpoint[] = [];
-    for (let before: number | null = null; ; ) {
-      const { runs } = await store.runs({ drafts: true, trashed: false, before, limit: PAGE });
-      for (const run of runs) found.push(...(await store.checkpoints(run.id)));
-      if (runs.length < PAGE) return found;
-      before = runs.at(-1)!.number;
-    }
+    const fetched = await cancellable(watcher, () => fetchAll(remote, this.#configs.fetchedPath(name), watcher));
+    remote.there.fetched(new Set(fetched.checkpoints.map(({ checkpoint }) => checkpoint.id)));
+    remote.there.save();
+    return fetched;
   }
 
   async #announce(runs: readonly Run[], checkpoints: readonly string[]): Promise<void> {
@@ -268,30 +354,31 @@ export class Remotes {
     }
   }
 
-  #summary({ name, url, id, addedAt }: RemoteConfig): RemoteSummary {
+  #summary({ name, url, id, addedAt, push: choice, bytesPerSecond, key }: RemoteConfig): RemoteSummary {
     const { at, runs, checkpoints } = this.#fetched(name);
-    return { name, url, id, addedAt, fetchedAt: at || null, runs: runs.length, checkpoints: checkpoints.length };
+    const counts = { fetchedAt: at || null, runs: runs.length, checkpoints: checkpoints.length };
+    return {
+      name,
+      url,
+      id,
+      addedAt,
+      push: choice,
+      bytesPerSecond,
+      isSealed: key !== null,
+      ...counts,
+      ...this.state(name),
+    };
   }
-}
 
-/** Chooses what targets name, among what was fetched. */
-function chosen(
-  fetched: Fetched,
-  name: string,
-  targets: readonly { run?: string; checkpoint?: string }[],
-): { runs: FetchedRun[]; checkpoints: FetchedCheckpoint[] } {
-  const runs = new Map<string, FetchedRun>();
-  const checkpoints = new Map<string, FetchedCheckpoint>();
-  for (const { run: query, checkpoint } of targets) {
-    const found = query === undefined ? fetched.runs : [findFetchedRun(fetched, name, query)];
-    for (const one of found) runs.set(one.run.id, one);
-    const own = checkpoint
-      ? [findFetchedCheckpoint(fetched, name, found[0]!, checkpoint)]
-      : fetched.checkpoints.filter((entry) => found.some(({ run }) => run.id === entry.checkpoint.run));
-    for (const one of own) checkpoints.set(one.checkpoint.id, one);
+  /** State of automatic pushes to a remote. */
+  state(name: string): RemoteState {
+    return this.#automatic?.state(name) ?? { waiting: 0, sending: null, failing: null };
   }
-  const byAge = [...checkpoints.values()].sort((a, b) => a.checkpoint.createdAt - b.checkpoint.createdAt);
-  return { runs: [...runs.values()].sort((a, b) => a.run.createdAt - b.run.createdAt), checkpoints: byAge };
+
+  /** States of all remotes, by name. */
+  states(): (RemoteState & { name: string })[] {
+    return this.#configs.list().map(({ name }) => ({ name, ...this.state(name) }));
+  }
 }
 
 async function cancellable<T>({ signal }: Watcher, work: () => Promise<T>): Promise<T> {

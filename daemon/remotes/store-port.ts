@@ -3,11 +3,10 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Checkpoint } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError, type WireError } from '../../protocol/errors.ts';
 import type { IntakeReply, IntakeRequest } from '../store/api/exchange.ts';
-import type { IncomingCheckpoint } from '../store/checkpoints/incoming.ts';
+import type { IncomingCheckpoint, IncomingChunk } from '../store/checkpoints/incoming.ts';
 import type { ReadReply, ReadRequest } from '../store/checkpoints/read-port.ts';
 import type { ChunkedFile } from '../store/checkpoints/writer.ts';
 import type { Store } from '../store/client.ts';
-import type { EncodedChunk } from '../store/objects/stack.ts';
 
 type Without<T> = T extends unknown ? Omit<T, 'id'> : never;
 
@@ -92,7 +91,7 @@ export class Intake {
     return (await this.#calls.ask({ find: hashes })).found!;
   }
 
-  async put(chunks: EncodedChunk[]): Promise<void> {
+  async put(chunks: IncomingChunk[]): Promise<void> {
     const own = chunks
       .map(({ data }) => data.buffer as ArrayBuffer)
       .filter((buffer, i) => buffer.byteLength === chunks[i]!.data.length);

@@ -20,6 +20,8 @@ export interface PutOptions {
   sha256?: string | undefined;
   /** Fails with `taken` if there is an object of that name, where the remote can tell; others overwrite it. */
   ifAbsent?: boolean;
+  /** Lets the driver free the memory of the bytes once they are written: the garbage collector would come late. */
+  takeOver?: boolean;
   signal?: AbortSignal | undefined;
 }
 
@@ -96,6 +98,11 @@ export function damagedObject(remote: string, object: string, problem: string): 
 /** Makes the words of somebody else a part of a sentence. */
 function asPart(reason: string): string {
   return reason.trim().replace(/\.+$/, '');
+}
+
+/** Frees the memory of bytes that nobody reads any more, unless they are a part of something else. */
+export function free({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 /** Collects the keys of a listing. */

@@ -2,10 +2,10 @@
  * Driver for a folder: another disk, a mounted share, a folder that some program synchronises. Objects are written under a temporary
  * name, synced and renamed.
  */
-import { closeSync, fstatSync, lstatSync, readSync } from 'node:fs';
+import { constants, lstatSync } from 'node:fs';
 import { type FileHandle, link, mkdir, open, opendir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { openToRead, syncDirectoryBeside } from '../../../base/files.ts';
+import { syncDirectoryBeside } from '../../../base/files.ts';
 import { inside } from '../../../base/inside.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { randomId } from '../../../protocol/ids.ts';
@@ -14,6 +14,7 @@ import {
   damagedObject,
   denied,
   type Entry,
+  free,
   full,
   type GetOptions,
   gone,
@@ -22,9 +23,17 @@ import {
   UNFINISHED_MS,
   unreachable,
 } from './driver.ts';
+import { inParallel } from './in-parallel.ts';
 
 /** Size of objects without a name above which they are settled: what a crash loses is sent again. */
-const MOST_UNNAMED_BYTES = 64 << 20;
+const MOST_UNNAMED_BYTES = 256 << 20;
+/**
+ * Size from which an object is synced as soon as it is written: the disk then writes while the next ones are read and hashed. A sync of
+ * smaller ones takes longer than they do, so they are synced together.
+ */
+const LARGE_BYTES = 512 << 10;
+/** Number of syncs and renames at once: a file system answers several with one write of its journal. */
+const AT_ONCE = 8;
 /** Errors of file systems that cannot sync a folder, or have no links. */
 const NOT_SUPPORTED = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EPERM', 'EISDIR', 'EMLINK', 'EBADF']);
 
@@ -36,8 +45,8 @@ export class FolderDriver implements Driver {
   readonly #made = new Set<string>();
   /** Folders with new names that are not synced yet. */
   readonly #unsynced = new Set<string>();
-  /** Objects that were written, and wait for the sync after which they get their names. */
-  readonly #unnamed: { key: string; temporary: string; file: FileHandle; bytes: number }[] = [];
+  /** Objects that were written, and get their names once all of them are synced. `file`: it is not synced yet. */
+  readonly #unnamed: { key: string; temporary: string; file: FileHandle | null; bytes: number }[] = [];
   #settling: Promise<void> = Promise.resolve();
 
   constructor(name: string, root: string) {
@@ -70,43 +79,48 @@ export class FolderDriver implements Driver {
     }
   }
 
-  async get(key: string, { maxBytes, first }: GetOptions): Promise<Uint8Array<ArrayBuffer> | null> {
+  async get(key: string, { maxBytes, first, signal }: GetOptions): Promise<Uint8Array<ArrayBuffer> | null> {
     return this.#attempt(async () => {
-      const file = openToRead(this.#path(key));
+      const file = await opened(this.#path(key));
       try {
-        const { size } = fstatSync(file);
+        const { size } = await file.stat();
         const wanted = Math.min(size, first ?? size);
         if (wanted > maxBytes)
           throw damagedObject(this.#name, key, `it has ${size} bytes, more than such an object can have`);
         const bytes = new Uint8Array(wanted);
         let at = 0;
         while (at < wanted) {
-          const read = readSync(file, bytes, at, Math.min(1 << 20, wanted - at), at);
-          if (read === 0) break;
-          at += read;
+          signal?.throwIfAborted();
+          const { bytesRead } = await file.read(bytes, at, wanted - at, at);
+          if (bytesRead === 0) break;
+          at += bytesRead;
         }
         return at === wanted ? bytes : bytes.slice(0, at);
       } finally {
-        closeSync(file);
+        await file.close();
       }
     });
   }
 
   /** Writes an object, which gets its name with the next `settle`: syncing many at once takes far less time than each by itself. */
-  async put(key: string, bytes: Uint8Array, { ifAbsent, signal }: PutOptions = {}): Promise<'written' | 'taken'> {
+  async put(
+    key: string,
+    bytes: Uint8Array,
+    { ifAbsent, takeOver, signal }: PutOptions = {},
+  ): Promise<'written' | 'taken'> {
     signal?.throwIfAborted();
     const result = await this.#attempt(async () => {
       await this.#makeFolder(UNFINISHED);
       await this.#makeFolder(dirname(key));
       const temporary = inside(this.#root, `${UNFINISHED}/${randomId()}`);
       if (!ifAbsent) {
-        const file = await written(temporary, bytes);
+        const file = await written(temporary, bytes, bytes.length >= LARGE_BYTES);
         this.#unnamed.push({ key, temporary, file, bytes: bytes.length });
+        if (takeOver) free(bytes);
         return 'written' as const;
       }
       try {
-        const file = await written(temporary, bytes);
-        await file.sync().finally(() => file.close());
+        await written(temporary, bytes, true);
         return await this.#linkOnce(temporary, this.#path(key));
       } finally {
         this.#unsynced.add(dirname(this.#path(key)));
@@ -129,29 +143,32 @@ export class FolderDriver implements Driver {
   async #settleNow(): Promise<void> {
     const objects = this.#unnamed.splice(0);
     try {
-      for (const { file } of objects) await this.#attempt(() => file.datasync());
-      for (const { key, temporary, file } of objects) {
-        await file.close().catch(() => {});
+      await inParallel(objects, AT_ONCE, undefined, async ({ file }) => {
+        await this.#attempt(async () => file?.datasync());
+        await file?.close().catch(() => {});
+      });
+      await inParallel(objects, AT_ONCE, undefined, async ({ key, temporary }) => {
         const path = this.#path(key);
         const named = await this.#attempt(() => rename(temporary, path).then(() => true));
         if (!named) throw gone(this.#name, this.#root);
         this.#unsynced.add(dirname(path));
-      }
+      });
     } catch (error) {
       for (const { temporary, file } of objects) {
-        await file.close().catch(() => {});
+        await file?.close().catch(() => {});
         await rm(temporary, { force: true }).catch(() => {});
       }
       throw error;
     }
     const folders = [...this.#unsynced];
     this.#unsynced.clear();
-    for (const folder of folders)
+    await inParallel(folders, AT_ONCE, undefined, async (folder) => {
       await this.#attempt(() =>
         syncDirectoryBeside(folder).catch((error: NodeJS.ErrnoException) => {
           if (!NOT_SUPPORTED.has(error.code ?? '')) throw error;
         }),
       );
+    });
   }
 
   async delete(key: string): Promise<void> {
@@ -198,7 +215,7 @@ export class FolderDriver implements Driver {
   /** Drops what was not settled. */
   close(): void {
     for (const { temporary, file } of this.#unnamed.splice(0)) {
-      void file.close().catch(() => {});
+      void file?.close().catch(() => {});
       void rm(temporary, { force: true }).catch(() => {});
     }
   }
@@ -268,15 +285,28 @@ export class FolderDriver implements Driver {
   }
 }
 
-/** Writes a new file, which is not synced yet. */
-async function written(path: string, bytes: Uint8Array): Promise<FileHandle> {
+/** Opens a file to read it, beside the calling thread: a share may take its time. Does not follow a link, or wait for a pipe. */
+async function opened(path: string): Promise<FileHandle> {
+  const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw Object.assign(new Error(`${path} is not a file`), { code: 'EINVAL' });
+}
+
+/** Writes a new file. Returns it if it is not synced yet. */
+async function written(path: string, bytes: Uint8Array, isSynced: boolean): Promise<FileHandle | null> {
   const file = await open(path, 'wx', 0o600);
+  let isOpen = false;
   try {
     await file.writeFile(bytes);
-    return file;
+    if (isSynced) await file.datasync();
+    isOpen = !isSynced;
+    return isOpen ? file : null;
   } catch (error) {
-    await file.close().catch(() => {});
     await rm(path, { force: true }).catch(() => {});
     throw error;
+  } finally {
+    if (!isOpen) await file.close().catch(() => {});
   }
 }

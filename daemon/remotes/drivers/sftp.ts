@@ -15,6 +15,7 @@ const REQUEST = {
   readDirectory: 12,
   remove: 13,
   makeDirectory: 14,
+  realPath: 16,
   stat: 17,
   rename: 18,
   extended: 200,
@@ -107,6 +108,14 @@ export class Sftp {
     return attributesOf((await this.#ask(REQUEST.stat, [text(path)], REPLY.attributes)).body);
   }
 
+  /** Resolves a path, which may be relative to the home folder there. */
+  async realPath(path: string): Promise<string> {
+    const { body } = await this.#ask(REQUEST.realPath, [text(path)], REPLY.name);
+    const reader = new Reader(body);
+    reader.number32();
+    return reader.text();
+  }
+
   async makeDirectory(path: string): Promise<void> {
     await this.#ask(REQUEST.makeDirectory, [text(path), NO_ATTRIBUTES], REPLY.status);
   }
@@ -144,8 +153,8 @@ export class Sftp {
     }
   }
 
-  /** Reads a file, at most that many bytes of it. */
-  async read(path: string, limit: (size: number) => number): Promise<Uint8Array<ArrayBuffer>> {
+  /** Reads a file from an offset on, at most that many bytes of it. */
+  async read(path: string, limit: (size: number) => number, offset = 0): Promise<Uint8Array<ArrayBuffer>> {
     const handle = await this.#handle(REQUEST.open, [text(path), number32(OPEN.read), NO_ATTRIBUTES]);
     try {
       const { bytes: size } = attributesOf((await this.#ask(REQUEST.fstat, [handle], REPLY.attributes)).body);
@@ -158,7 +167,7 @@ export class Sftp {
           const to = Math.min(end, from + this.#block);
           next = to;
           for (let at = from; at < to && at < end; ) {
-            const data = await this.#readAt(handle, at, to - at);
+            const data = await this.#readAt(handle, offset + at, to - at);
             // The file has become shorter.
             if (data === null) end = Math.min(end, at);
             else bytes.set(data, at);

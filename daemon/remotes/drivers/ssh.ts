@@ -28,13 +28,15 @@ const PAUSE_MS = 500;
 const FOLDERS_AT_ONCE = 16;
 const MAX_SAID = 4_000;
 const LAST_WORDS_MS = 2_000;
-const OPTIONS = [
+const SETTINGS = [
   'BatchMode=yes',
   'ConnectTimeout=20',
   'ServerAliveInterval=15',
   'ServerAliveCountMax=4',
   'ClearAllForwardings=yes',
 ];
+/** Options of each call of ssh. */
+export const SSH_OPTIONS: readonly string[] = SETTINGS.flatMap((setting) => ['-o', setting]);
 /** Words of ssh that say that it was refused; everything else is a connection that cannot be had. ssh has one exit code for both. */
 const REFUSED =
   /permission denied|host key verification failed|identification has changed|too many authentication failures|no matching|subsystem request failed/i;
@@ -47,18 +49,14 @@ export interface SshPlace {
   path: string;
 }
 
-interface Connection {
-  child: ChildProcess;
-  sftp: Sftp;
-}
-
 export class SshDriver implements Driver {
   readonly #name: string;
   readonly #place: SshPlace;
   readonly #variables: () => Variables;
-  #connecting: Promise<Connection> | null = null;
+  #connecting: Promise<Sftp> | null = null;
   /** Children that were started and have not ended. */
   readonly #children = new Set<ChildProcess>();
+  #isClosed = false;
 
   constructor(name: string, place: SshPlace, variables: () => Variables) {
     this.#name = name;
@@ -182,7 +180,9 @@ export class SshDriver implements Driver {
     return (await this.#attempt((sftp) => sftp.stat(this.#path(''))))?.isFolder ?? false;
   }
 
+  /** Ends everything. A request that is under way fails, and is not tried again. */
   close(): void {
+    this.#isClosed = true;
     this.#connecting = null;
     for (const child of this.#children) child.kill();
   }
@@ -199,7 +199,7 @@ export class SshDriver implements Driver {
   /** Runs work over the connection, and once more over a new one if it has ended; null where a file is not there. */
   async #attempt<T>(work: (sftp: Sftp) => Promise<T>): Promise<T | null> {
     for (let attempt = 1; ; attempt++) {
-      const { sftp } = await this.#connection();
+      const sftp = await this.#connection();
       try {
         return await work(sftp);
       } catch (error) {
@@ -217,41 +217,62 @@ export class SshDriver implements Driver {
   }
 
   /** Returns the connection, or makes one. Rejects with what ssh says. */
-  async #connection(): Promise<Connection> {
+  async #connection(): Promise<Sftp> {
     const known = await this.#connecting?.catch(() => null);
-    if (known && !known.sftp.isClosed) return known;
+    if (this.#isClosed) throw unreachable(this.#name, 'it was closed here');
+    if (known && !known.isClosed) return known;
     this.#connecting = this.#connect();
     return this.#connecting;
   }
 
-  async #connect(): Promise<Connection> {
-    const { host, port } = this.#place;
-    const options = OPTIONS.flatMap((option) => ['-o', option]);
-    const words = ['-T', ...options, ...(port === null ? [] : ['-p', String(port)]), '-s', '--', host, 'sftp'];
-    const env = { ...process.env, ...this.#variables(), LC_ALL: 'C' };
-    const child = spawn('ssh', words, { stdio: ['pipe', 'pipe', 'pipe'], env, windowsHide: true });
-    this.#children.add(child);
-    let said = '';
-    child.stderr.on('data', (text: Buffer) => {
-      said = (said + text.toString('utf8')).slice(-MAX_SAID);
-    });
-    const ended = new Promise<string | null>((resolve) => {
-      child.once('error', (error) => resolve(error.message));
-      child.once('close', () => resolve(null));
-    }).finally(() => this.#children.delete(child));
+  async #connect(): Promise<Sftp> {
     try {
-      const sftp = await Sftp.begin(child.stdout, child.stdin);
-      sftp.onClosed = () => child.kill();
-      return { child, sftp };
-    } catch {
-      // What it has said last comes a moment after it has closed its output. A program that goes on is ended.
-      await Promise.race([ended, delay(LAST_WORDS_MS)]);
-      child.kill();
-      const failure = await ended;
-      const reason = failure ?? lastLine(said);
-      const words = reason.startsWith('ssh: ') ? reason : `ssh: ${reason}`;
-      throw REFUSED.test(said) ? denied(this.#name, words) : unreachable(this.#name, words);
+      return await beginSftp(this.#place, this.#variables(), this.#children);
+    } catch (error) {
+      if (!(error instanceof SshFailure)) throw error;
+      throw error.isRefused ? denied(this.#name, error.message) : unreachable(this.#name, error.message);
     }
+  }
+}
+
+/** Failure of ssh to connect, in its own words. */
+export class SshFailure extends Error {
+  readonly isRefused: boolean;
+
+  constructor(words: string, isRefused: boolean) {
+    super(words);
+    this.isRefused = isRefused;
+  }
+}
+
+/** Begins a session of SFTP through the user's own ssh. Adds its process to `children` while it lives. Rejects with `SshFailure`. */
+export async function beginSftp(
+  { host, port }: Pick<SshPlace, 'host' | 'port'>,
+  variables: Variables,
+  children: Set<ChildProcess>,
+): Promise<Sftp> {
+  const words = ['-T', ...SSH_OPTIONS, ...(port === null ? [] : ['-p', String(port)]), '-s', '--', host, 'sftp'];
+  const env = { ...process.env, ...variables, LC_ALL: 'C' };
+  const child = spawn('ssh', words, { stdio: ['pipe', 'pipe', 'pipe'], env, windowsHide: true });
+  children.add(child);
+  let said = '';
+  child.stderr.on('data', (text: Buffer) => {
+    said = (said + text.toString('utf8')).slice(-MAX_SAID);
+  });
+  const ended = new Promise<string | null>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('close', () => resolve(null));
+  }).finally(() => children.delete(child));
+  try {
+    const sftp = await Sftp.begin(child.stdout, child.stdin);
+    sftp.onClosed = () => child.kill();
+    return sftp;
+  } catch {
+    // What it has said last comes a moment after it has closed its output. A program that goes on is ended.
+    await Promise.race([ended, delay(LAST_WORDS_MS)]);
+    child.kill();
+    const reason = (await ended) ?? lastLine(said);
+    throw new SshFailure(reason.startsWith('ssh: ') ? reason : `ssh: ${reason}`, REFUSED.test(said));
   }
 }
 
