@@ -6,6 +6,8 @@
  *     <store>/asked/<id>/answer.json  the answer, written last; the checkpoint's files, if there is one, are beside it
  */
 import * as v from 'valibot';
+import { allocationSchema } from './allocation.ts';
+import { idSchema } from './session.ts';
 
 export const ASKED_FOLDER = 'asked';
 export const ANSWER_FILE = 'answer.json';
@@ -14,6 +16,12 @@ export const questionSchema = v.object({
   /** Name of the script's runs. */
   job: v.string(),
   branch: v.nullable(v.string()),
+  /** Path of the notebook in the project: others of its name have runs of their own. Absent: a script, or one that nobody knows. */
+  notebook: v.optional(v.nullable(v.string())),
+  /** Id of the checkpoint that is wanted; absent: the last one. */
+  checkpoint: v.optional(idSchema),
+  /** Allocation whose earlier lives alone count; absent: all runs of the script do. */
+  allocation: v.optional(v.nullable(allocationSchema)),
 });
 
 /** Answer to a question. `checkpoint` null: there is none. `error`: there is one, but it cannot be provided. */

@@ -1,8 +1,14 @@
-/** Schema of `trainstash.json`: optional, JSON with comments. It holds nothing machine-specific and starts nothing by itself. */
+/** Schema of `trainstash.json`: optional, JSON with comments. It starts nothing by itself, but `notify` of a trusted folder's live runs. */
 import * as v from 'valibot';
+import { alertsSchema, notifySchema } from './alerts.ts';
+import { containerSettingSchema } from './containers.ts';
+import { described } from './described.ts';
 import { gpuDemandSchema } from './devices.ts';
 import { BACKENDS } from './domain.ts';
+import { enginesSchema } from './engines.ts';
+import { PUSH_CHOICES, REMOTE_NAME } from './pushing.ts';
 import { changingRollbackSchema, rollbackSchema } from './rollback.ts';
+import { sweepSchema } from './sweep.ts';
 
 const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
   v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(v.string(), paramValue)]),
@@ -25,17 +31,39 @@ const pattern = v.pipe(
 );
 const patterns = v.pipe(v.array(pattern), v.maxLength(100));
 
-/** Gives a key the text that editors show for it. */
-function described<const S extends v.GenericSchema>(text: string, schema: S) {
-  return v.pipe(schema, v.description(text));
-}
+/** Remote that the project offers: nothing is sent there before somebody has accepted it on this machine. */
+const offeredRemoteSchema = v.strictObject({
+  url: described(
+    'Place of the remote: file:///folder, s3://bucket, ssh://host/folder, rclone:REMOTE:folder.',
+    v.string(),
+  ),
+  endpoint: v.optional(described('Address of an S3 server; absent: Amazon’s.', v.string())),
+  region: v.optional(described('Region of the bucket.', v.string())),
+  profile: v.optional(described('Profile in `~/.aws` whose credentials are used.', v.string())),
+});
+export type OfferedRemote = v.InferOutput<typeof offeredRemoteSchema>;
 
 /** Settings of `trainstash.json` beside its jobs. */
 export const branchesSchema = v.object({
+  remotes: v.optional(
+    described(
+      'Remotes by name. Nothing is sent to one before `trainstash remote add NAME` has accepted it on this machine.',
+      v.record(v.pipe(v.string(), v.regex(REMOTE_NAME)), offeredRemoteSchema),
+    ),
+    {},
+  ),
   files: v.optional(described('Files that follow the branch: paths, folders or globs.', patterns), []),
+  engines: v.optional(described('Clusters and hosts that runs are sent to, by name.', enginesSchema), {}),
   onBranchSwitch: v.optional(
     described('Action on live runs when HEAD leaves their branch.', v.picklist(['continue', 'pause', 'ask'])),
     'continue',
+  ),
+  alerts: v.optional(described('Trouble of live runs that is told, by rule.', alertsSchema)),
+  notify: v.optional(
+    described(
+      'Command or webhook (`https://…`) that trouble is passed on to, also without an editor; only in a trusted folder. `${text} ${run} ${code}` are filled in.',
+      notifySchema,
+    ),
   ),
 });
 export type BranchesConfig = v.InferOutput<typeof branchesSchema>;
@@ -72,6 +100,41 @@ const keepSchema = v.strictObject({
     described(
       'Interval in steps: checkpoints at its multiples are kept.',
       v.pipe(v.number(), v.integer(), v.minValue(1)),
+    ),
+  ),
+  remote: v.optional(
+    described(
+      'Which checkpoints stay on the remote that `push` names. Absent: all of them. Those with a tag, pinned or taken on request stay in any case.',
+      v.strictObject({
+        last: v.optional(
+          described(
+            'Number of the newest checkpoints that stay there.',
+            v.pipe(v.number(), v.integer(), v.minValue(1)),
+          ),
+          3,
+        ),
+        best: v.optional(
+          described('Whether the best one stays there; it does unless this is false.', v.boolean()),
+          true,
+        ),
+      }),
+    ),
+  ),
+});
+
+/** Interval of time: `10m`, `90s`, `1h`. */
+const time = v.pipe(v.string(), v.regex(/^\s*\d+(\.\d+)?\s*[smh]\s*$/));
+
+const pushSchema = v.strictObject({
+  to: described('Name of the remote.', v.pipe(v.string(), v.regex(REMOTE_NAME))),
+  which: v.optional(
+    described('Checkpoints that are sent: all, or only the best and the last one of a run.', v.picklist(PUSH_CHOICES)),
+    'all',
+  ),
+  every: v.optional(
+    described(
+      'Shortest time between two pushes of a run, such as `10m`. Absent: each checkpoint is sent when it is stored.',
+      time,
     ),
   ),
 });
@@ -146,6 +209,19 @@ export const jobSchema = v.strictObject({
     {},
   ),
   keep: v.optional(described('Which checkpoints are kept when others are removed automatically.', keepSchema), {}),
+  push: v.optional(
+    described(
+      'Remote to which checkpoints are sent by themselves, while the training goes on: its name, or an object.',
+      v.union([
+        v.pipe(
+          v.string(),
+          v.regex(REMOTE_NAME),
+          v.transform((to): v.InferOutput<typeof pushSchema> => ({ to, which: 'all' })),
+        ),
+        pushSchema,
+      ]),
+    ),
+  ),
   files: v.optional(
     described(
       'Files that the training writes by path. They follow the branch, and a branch switch waits while the training writes.',
@@ -195,10 +271,18 @@ export const jobSchema = v.strictObject({
       gpuDemandSchema,
     ),
   ),
+  container: v.optional(
+    described(
+      'Image of a container that the command runs in, by docker, podman or apptainer: its name, or an object.',
+      containerSettingSchema,
+    ),
+  ),
+  engine: v.optional(described('Engine that the job runs on; absent: this machine.', v.pipe(v.string(), v.nonEmpty()))),
   maxHours: v.optional(
     described('Hours of a session after which the run is paused.', v.pipe(v.number(), v.minValue(0.001))),
   ),
   maxSteps: v.optional(described('Step at which the run is paused.', v.pipe(v.number(), v.integer(), v.minValue(1)))),
+  sweep: v.optional(described('Params that `trainstash sweep` varies, and how.', sweepSchema)),
 });
 export type JobConfig = v.InferOutput<typeof jobSchema>;
 export type ParamStyle = (typeof PARAM_STYLES)[number];

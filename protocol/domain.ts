@@ -1,10 +1,13 @@
 /** Domain types. Times are milliseconds since the epoch, sizes are bytes, durations are seconds where the name says so. */
 
+import type { Allocation } from './allocation.ts';
 import type { GpuDemand } from './devices.ts';
+import type { EngineState } from './engines.ts';
 import type { ErrorData } from './errors.ts';
 import type { Ingredient } from './ingredients.ts';
 import type { WireNumber } from './numbers.ts';
 import type { Rollback } from './rollback.ts';
+import type { RunSweep } from './sweep.ts';
 
 export type ParamValue = string | number | boolean | null | ParamValue[] | { [key: string]: ParamValue };
 export type Params = Record<string, ParamValue>;
@@ -75,7 +78,7 @@ export interface Checkpoint {
   keep?: true;
   /** Set while the user has pinned the checkpoint, by itself or with its run: it is never deleted. */
   pinned?: 'checkpoint' | 'run';
-  /** Trouble that its state leads to, as a rollback found out: it is no good one, whatever its metrics say. */
+  /** Trouble that its state leads to, as a rollback found out. It does not count as good, regardless of its metrics. */
   trouble?: 'nan' | 'spike';
 }
 
@@ -100,9 +103,9 @@ export type BackendName = (typeof BACKENDS)[number];
 export interface Waiting {
   /**
    * Subject of the wait: devices; variables or words that only a shell knows; the run's own code in the tree; files of its branch;
-   * the end of another run; a time; a request to go on, since the queue or the run was paused in it.
+   * the end of another run; a time; a request to go on, since the queue or the run was paused in it; an engine, which starts it.
    */
-  for: 'device' | 'environment' | 'code' | 'files' | 'run' | 'time' | 'request';
+  for: 'device' | 'environment' | 'code' | 'files' | 'run' | 'time' | 'request' | 'engine';
   /** Number of the run that it waits behind: the one before it in the queue, or a live one. Null: a run of another project. */
   behind: number | null;
 }
@@ -177,6 +180,8 @@ export interface Run {
   trashedAt: number | null;
   /** GPUs that it wants; absent: the whole machine. */
   gpu?: GpuDemand | undefined;
+  /** State on the engine that it was sent to; absent: it runs here. */
+  engine?: EngineState | null;
   /** GPUs that its newest session was given; null or absent: nothing was said to its process. */
   devices?: number[] | null;
   /** Set for a run that went before all others. */
@@ -193,6 +198,8 @@ export interface Run {
   rollbacks?: Rollback[];
   /** Number of them since a person has started or resumed the run. */
   rolledBack?: number;
+  /** Sweep that it belongs to. */
+  sweep?: RunSweep;
 }
 
 /** Facts about a run that came from a remote, as of the newest record that was pulled. */
@@ -237,6 +244,8 @@ export interface Session {
   isChanged?: true;
   /** Code that this launch ran, if it may differ from the run's. */
   identity?: CodeIdentity;
+  /** Allocation of a scheduler that it ran in. */
+  allocation?: Allocation | null;
   /** Facts that the trainer reported: backend, device, versions, thread count. */
   environment: Record<string, string>;
 }

@@ -10,10 +10,14 @@ export interface ErrorData {
   paramInvalid: { param: string; expected: string };
   /** The program of a command cannot be found or started. */
   commandMissing: { program: string; searched: string[] };
+  /** Inside the allocation of a scheduler the daemon may not start a training, since it is outside of it. */
+  insideAllocation: { kind: string; job: string };
   /** The debugger works only for scripts that Python runs directly. */
   notPython: { program: string };
   /** Parts of a command look like secrets and were not kept, so the command has to be given again. */
   commandNotKept: { run: string; masked: number };
+  /** A run of a notebook goes on in its kernel. */
+  notebookGoesOn: { run: string; notebook: string | null };
   /** The script only saves by itself: ending it now loses the work since its last checkpoint. */
   pauseLoses: { question: string; run: string; step: number; checkpointStep: number | null; seconds: number };
   /** The GPUs that the run wants are held by others, or this machine does not have them (`never`). */
@@ -28,6 +32,8 @@ export interface ErrorData {
   formatUnavailable: { format: string; available: string[] };
   /** The exporter failed; `output` is the end of its output. */
   exportFailed: { output: string };
+  /** The environment of the original code could not be made; `output` is the end of what the installer said. */
+  environmentFailed: { output: string };
   /** The path exists already; it was left unchanged. */
   outputExists: { path: string };
   outputUnusable: { path: string; problem: string };
@@ -43,7 +49,18 @@ export interface ErrorData {
   moduleInvalid: { file: string; line?: number; problem: string };
   /** A name or id matches nothing. */
   notFound: {
-    what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag' | 'stash' | 'branch' | 'file' | 'remote';
+    what:
+      | 'run'
+      | 'checkpoint'
+      | 'session'
+      | 'project'
+      | 'tag'
+      | 'stash'
+      | 'branch'
+      | 'file'
+      | 'remote'
+      | 'sweep'
+      | 'engine';
     query: string;
   };
   /** A prefix of an id matches several. */
@@ -59,6 +76,8 @@ export interface ErrorData {
   storeFull: { neededBytes: number; freeBytes: number };
   storeOwned: { host: string; pid: number; since: number };
   storeUnusable: { path: string; reason: string };
+  /** The project is on a network file system, and no local disk is known for its store. */
+  storeOnNetwork: { path: string; network: string };
   /** The folder of this user's daemon cannot be created or written to. */
   stateUnusable: { path: string; reason: string };
   storeFromFuture: { path: string; found: number; supported: number };
@@ -96,12 +115,24 @@ export interface ErrorData {
   remoteUnreachable: { remote: string; reason: string };
   /** The remote refuses what was asked: credentials, permissions, a clock that is wrong, a host key that has changed. */
   remoteDenied: { remote: string; reason: string };
+  /** The engine, or the way to it, does not answer. */
+  engineUnreachable: { engine: string; reason: string };
+  /** The engine refuses a job, in its own words. */
+  engineRefused: { engine: string; reason: string };
+  /** The run cannot be sent to this engine: a setting is missing, or the job is of a kind that runs here only. */
+  engineUnusable: { engine: string; problem: string };
+  /** A job wants a container, and no program here runs one; the reason of each that was tried. */
+  containerUnusable: { image: string; problem: string };
+  /** The run is seen alive on another engine, or here. */
+  trainsElsewhere: { run: string; place: string };
   /** The remote has no room left. */
   remoteFull: { remote: string };
   /** The folder or bucket of the remote is not there, or is empty. */
   remoteGone: { remote: string; place: string };
   /** The place is not this remote: another project's, or another one since; or no remote at all. */
   remoteForeign: { remote: string; found: string };
+  /** The remote is encrypted, and its key is missing, or is another one; or it is not, and was to be. */
+  remoteSealed: { remote: string; reason: string };
   /** An object of the remote is missing, or is not what its name or its description says. */
   remoteDamaged: { remote: string; object: string };
   /** The daemon speaks a newer protocol or runs a newer build than this client. */
@@ -112,6 +143,10 @@ export interface ErrorData {
   timeout: { afterMs: number };
   /** The limit of what an agent's session may start is reached. */
   budgetSpent: { runs: number; hours: number | null };
+  /** A sweep has so many runs that a person is asked first. */
+  sweepLarge: { runs: number };
+  /** Optuna is not installed in any Python of the project (`said` null), or does not work. */
+  samplerMissing: { tried: string[]; said: string | null };
   /** The requester cancelled the operation. */
   cancelled: Record<string, never>;
   /** Any unforeseen error: a bug. */

@@ -15,7 +15,9 @@ export const TOOLS = [
 export type ImportTool = (typeof TOOLS)[number];
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const shortText = v.pipe(v.string(), v.maxLength(1_000));
+/** Longest name, note or key of a run. */
+export const MOST_NAME_CHARACTERS = 1_000;
+const shortText = v.pipe(v.string(), v.maxLength(MOST_NAME_CHARACTERS));
 const time = v.pipe(v.number(), v.finite());
 const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
   v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(v.string(), paramValue)]),

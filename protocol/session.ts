@@ -15,13 +15,17 @@
  *       input/          keystrokes from an attached terminal: one file each, removed by the runner
  *       files.ndjson    written by the runner: files of its script, with their stat, that need no more inspection
  *       package         created by the Python package on import: the script will report its own events
+ *       alive           touched by `node-run` while it lives, since locks do not hold on a shared folder
  *       exit.json       outcome; written durably by the runner, absent after a kill
  */
 import * as v from 'valibot';
+import { allocationSchema } from './allocation.ts';
+import { containerSchema } from './containers.ts';
 import type { ErrorCode, WireError } from './errors.ts';
 import { INGREDIENT_KINDS, ingredientSchema } from './ingredients.ts';
 import { nameProblem } from './names.ts';
 import { wireNumberSchema } from './numbers.ts';
+import { pushPolicySchema } from './pushing.ts';
 import { rollbackSchema, skipSchema } from './rollback.ts';
 
 export const SESSION_FILES = {
@@ -41,16 +45,19 @@ export const SESSION_FILES = {
   exit: 'exit.json',
   files: 'files.ndjson',
   package: 'package',
-  /** Samples of what the session used of the machine. */
+  /** Touched every few seconds by a process on the node of an engine, for whoever cannot see its lock. */
+  alive: 'alive',
   usage: 'usage.ndjson',
+  waits: 'waits.ndjson',
+  /** Images, histograms, tables and texts: lists of the package and of the runner, and the folder with their contents. */
+  media: 'media.ndjson',
+  runnerMedia: 'runner-media.ndjson',
+  mediaFiles: 'media',
 } as const;
 
 /** Name of the file with the facts about a checkpoint, beside its state files. */
 export const CHECKPOINT_FILE = 'checkpoint.json';
-/**
- * Complete training state. It is deterministic: no times, ids or paths. The first is written by the TensorFlow.js trainer, the
- * second by the Python package; `torch.load` reads it as an ordinary file.
- */
+/** Complete training state, without times, ids and paths: of the TensorFlow.js trainer, and of Python (as by `torch.save`). */
 export const STATE_FILE = 'state.safetensors';
 export const TORCH_STATE_FILE = 'state.pt';
 /** Folder beside it with the parts of sharded tensors, in the format of `torch.distributed.checkpoint`. */
@@ -86,9 +93,7 @@ export type CheckpointPolicy = v.InferOutput<typeof checkpointPolicySchema>;
 export const commandSchema = v.object({
   /** Command. Words that look like secrets are masked: the real ones reach the runner in memory. */
   words: v.pipe(v.array(v.string()), v.minLength(1)),
-  /** Absolute path. */
   cwd: v.string(),
-  /** Variables that the job adds. */
   env: v.record(v.string(), v.string()),
   /** Absolute path of the folder for the run's own files, the same in all of its sessions. */
   dir: v.string(),
@@ -100,6 +105,7 @@ export const commandSchema = v.object({
   usesPackage: v.optional(v.boolean(), false),
   /** Versions of the interpreter and of the packages that affect its numbers. */
   facts: v.record(v.string(), v.string()),
+  container: v.optional(containerSchema),
 });
 export type LaunchCommand = v.InferOutput<typeof commandSchema>;
 
@@ -176,6 +182,8 @@ export const launchSchema = v.object({
   recent: v.optional(v.record(v.string(), v.array(v.number())), {}),
   monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
   keep: v.object({ last: v.number(), every: v.nullable(v.number()) }),
+  /** Remote to which its checkpoints are sent; null: the job says nothing. */
+  push: v.optional(v.nullable(pushPolicySchema), null),
   /** Settings that the job itself makes; for the others the script's own values count. */
   stated: v.optional(v.array(v.picklist(['every', 'keep'])), []),
   identity: v.object({
@@ -192,6 +200,10 @@ export const launchSchema = v.object({
    */
   variables: v.optional(v.nullable(v.array(v.string())), null),
   createdAt: v.number(),
+  /** Number of its life in an engine's place, from 1; absent: it runs on no engine. */
+  life: v.optional(v.number()),
+  /** Allocation that it runs in; absent: none is known. */
+  allocation: v.optional(v.nullable(allocationSchema)),
   /** True for a session that an import has written: without a record of it, nobody has taken it. */
   imported: v.optional(v.boolean(), false),
 });
@@ -340,6 +352,15 @@ export const exitSchema = v.object({
   reason: v.string(),
   /** Finding that made it pause, as its job demands; absent: it ended for another reason. */
   trouble: v.optional(v.nullable(v.object({ code: v.picklist(['nan', 'spike']), step: v.number(), what: v.string() }))),
+  /**
+   * Signal of a scheduler after which it ended before its time, and whether it is started again: `itself`, by the scheduler; `asked`,
+   * since this process has asked for it; `refused`, by the scheduler. Absent: it ended for another reason.
+   */
+  preempted: v.optional(
+    v.nullable(v.object({ signal: v.string(), again: v.picklist(['itself', 'asked', 'refused']) })),
+  ),
+  /** True once the process that attends the command has added what it knows; a script writes its own part first. */
+  whole: v.optional(v.boolean()),
   error: v.nullable(
     v.object({ code: v.string(), message: v.string(), data: v.unknown(), stack: v.optional(v.string()) }),
   ),

@@ -6,6 +6,7 @@ export const USAGE_NAMES = [
   'gpuMemory',
   'gpuWatts',
   'gpuCelsius',
+  'dataWait',
   'cpu',
   'memory',
   'machineCpu',
@@ -36,6 +37,7 @@ const TITLES: Record<UsageName, string> = {
   gpuMemory: 'memory',
   gpuWatts: 'power',
   gpuCelsius: 'temperature',
+  dataWait: 'waiting for data',
   cpu: 'processors, by the run',
   memory: 'memory, of the run',
   machineCpu: 'processors, by all',
@@ -67,6 +69,8 @@ export function usageWords(series: readonly UsageSeries[]): string[] {
     ];
     words.push(`GPU ${gpu}: ${parts.filter(Boolean).join(', ')}`);
   }
+  const wait = of('dataWait', null);
+  if (wait) words.push(`${usageValue(wait.mean, wait.unit)} of the time waiting for data`);
   const [cpu, memory, disk] = [of('cpu', null), of('memory', null), of('diskFree', null)];
   if (cpu)
     words.push(`${metric(Number(cpu.mean.toPrecision(2)))} ${cpu.limit === null ? '' : `of ${cpu.limit} `}processors`);

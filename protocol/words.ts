@@ -32,7 +32,7 @@ export function duration(seconds: number): string {
 
 export function age(at: number, now = Date.now()): string {
   const seconds = Math.max(0, (now - at) / 1000);
-  return seconds < 5 ? 'just now' : `${duration(seconds)} ago`;
+  return seconds < 5 ? 'just now' : `${duration(Math.floor(seconds))} ago`;
 }
 
 /** Writes four significant digits, `NaN`, `∞` and `-∞` by name, and an empty string for a missing value. */

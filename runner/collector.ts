@@ -81,6 +81,11 @@ export class Collector {
   readonly #labels: Labels;
   /** Checkpoints whose step may be corrected by output that is printed later. */
   readonly #unsettled = new Map<string, Found>();
+  /**
+   * States in which groups were found incomplete, with the time. A file that is being rewritten can show its new size with its
+   * old time, so that its age alone does not say that nobody writes it.
+   */
+  readonly #incomplete = new Map<string, { state: string; since: number }>();
   readonly #notified = new Set<string>();
   readonly #notAfter: number;
   readonly #startedAt = Date.now();
@@ -145,7 +150,7 @@ export class Collector {
     const problem = missingIn(group, groups) ?? (await this.#problemOf(group));
     if (problem !== null) {
       // The script is still writing it, or will write it again.
-      if (!ended && isLast) return STILL_MS;
+      if (!ended && (isLast || this.#incompleteFor(group) < STILL_MS)) return STILL_MS;
       this.#notifyOnce(group.key, `${nameOf(group.files)} was not taken in: ${problem}. The original is unchanged.`);
       for (const file of group.files) this.#seen.add(file);
       return null;
@@ -155,6 +160,15 @@ export class Collector {
     if (lacks.length > 0 && isNumbered(group) && isLast && !ended && mayComeMs > 0) return mayComeMs;
     await this.#take(group, files, completes, lacks, ended);
     return null;
+  }
+
+  /** Returns the time in milliseconds for which a group has been incomplete without a change. */
+  #incompleteFor({ key, files }: Group): number {
+    const state = files.map((file) => `${file.path} ${stateOf(file)}`).join('\n');
+    const known = this.#incomplete.get(key);
+    if (known?.state === state) return Date.now() - known.since;
+    this.#incomplete.set(key, { state, since: Date.now() });
+    return 0;
   }
 
   async #problemOf({ files, least }: Group): Promise<string | null> {

@@ -17,7 +17,7 @@ import { Progress } from './progress.ts';
 
 /** The time limit for a script that outlives its runner. */
 const MAX_WAIT_MS = 30_000;
-const LOOK_MS = 500;
+const LOOK_MS = 1_000;
 /** Files this much newer than the runner's last sign of life may come from another program. */
 const SIGN_OF_LIFE_MS = 60_000;
 

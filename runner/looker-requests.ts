@@ -1,5 +1,5 @@
 /** Requests from a runner to its looker process. */
-import type { Scalar } from '../formats/tfevents.ts';
+import type { Scalar, SummaryMedium } from '../formats/tfevents.ts';
 import type { WholeRequest } from '../inspector/requests.ts';
 import type { Limits } from '../inspector/wire.ts';
 import type { FoundState } from '../session/groups.ts';
@@ -48,6 +48,7 @@ export interface EventsRequest {
 export interface NewEvents {
   /** Sorted by step. */
   scalars: Scalar[];
+  media: SummaryMedium[];
   read: [path: string, bytes: number][];
 }
 

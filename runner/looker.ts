@@ -3,7 +3,6 @@
  * never keeps the script from its terminal.
  */
 import { join } from 'node:path';
-import type { Scalar } from '../formats/tfevents.ts';
 import { InspectionFailed, InspectorProcess, type Question } from '../inspector/child.ts';
 import type { WholeRequest } from '../inspector/requests.ts';
 import type { FoundState } from '../session/groups.ts';
@@ -72,14 +71,13 @@ export class Looker {
   }
 
   /**
-   * Returns the scalars that were added since the last call; the first call returns none. Rejects with
-   * InspectionFailed.
+   * Returns what was added since the last call; the first call returns nothing. Rejects with InspectionFailed.
    */
-  async events(): Promise<Scalar[]> {
+  async events(): Promise<Omit<NewEvents, 'read'>> {
     const request: EventsRequest = { do: 'events', root: this.#places.root, read: this.#eventsRead };
-    const { scalars, read } = await this.#ask<NewEvents>({ request, limits: INSPECT_LIMITS });
+    const { read, ...found } = await this.#ask<NewEvents>({ request, limits: INSPECT_LIMITS });
     this.#eventsRead = read;
-    return scalars;
+    return found;
   }
 
   /** Finds the index of the first incomplete file; null: all are complete, or the inspection failed. */

@@ -15,6 +15,7 @@ import { SessionDirectory } from '../session/directory.ts';
 import { outcomeOf } from '../session/ending.ts';
 import { commandEnvironment, realCommand } from '../session/launch.ts';
 import { LEFTOVERS, SEEN_ALIVE } from '../session/leftovers.ts';
+import { MediaWriter, maskedMedia } from '../session/media.ts';
 import { Reporter } from '../session/reporter.ts';
 import { retryUntil } from '../session/retry.ts';
 import { UsageSampler } from '../session/usage/sampler.ts';
@@ -22,6 +23,7 @@ import { Alarm } from './alarm.ts';
 import { Collector, type ScanResult } from './collector.ts';
 import { machineFacts } from './environment.ts';
 import { History } from './history.ts';
+import { inContainer } from './in-container.ts';
 import { takeLeftovers } from './leftovers.ts';
 import { readMetricLine } from './lines.ts';
 import { Looker } from './looker.ts';
@@ -30,11 +32,10 @@ import { Output } from './output.ts';
 import { usesPackage } from './package-use.ts';
 import { Progress } from './progress.ts';
 import { reasonOf } from './reason.ts';
+import { watchRequests } from './requests.ts';
 import { type CommandExit, type RunningCommand, startCommand } from './terminal.ts';
 
 const LOCK_WAIT_MS = 5_000;
-const CONTROL_MS = 200;
-const INPUT_MS = 20;
 const LOOK_MS = 1_000;
 const SOON_MS = 100;
 /** Deferrable work yields to the script's output after this time. */
@@ -100,7 +101,6 @@ class Runner {
   readonly #launch: Launch;
   readonly #command: LaunchCommand;
   readonly #reporter: Reporter;
-  readonly #timers: NodeJS.Timeout[] = [];
   #lookTimer: NodeJS.Timeout | null = null;
   #running: RunningCommand | null = null;
   #isOver = false;
@@ -117,6 +117,7 @@ class Runner {
   readonly #failuresReported = new Set<string>();
   readonly #progress: Progress;
   readonly #alarm: Alarm;
+  readonly #media: MediaWriter;
 
   constructor(directory: SessionDirectory, launch: Launch, command: LaunchCommand, reporter: Reporter) {
     this.#directory = directory;
@@ -126,6 +127,7 @@ class Runner {
     this.#progress = new Progress(launch.resume?.step ?? 0);
     this.#history = new History(launch.resume?.step ?? 0, (...reported) => this.#metric(...reported));
     this.#alarm = new Alarm(launch);
+    this.#media = new MediaWriter(directory);
   }
 
   get step(): number {
@@ -171,9 +173,13 @@ class Runner {
     });
     await this.#recordExisting();
     const output = new Output(this.#directory, (line) => this.#onLine(line));
-    const variables = commandEnvironment(process.env, this.#directory, env, join(HERE, 'python'));
+    const packages = join(HERE, 'python');
+    const variables = commandEnvironment(process.env, this.#directory, env, packages);
+    const { container } = this.#command;
+    const contained =
+      container && inContainer(container, this.#launch, this.#directory, { words, variables, packages });
     const running = await startCommand({
-      words: words as [string, ...string[]],
+      words: (contained ?? words) as [string, ...string[]],
       cwd: this.#command.cwd,
       environment: variables,
       data: (bytes) => output.take(bytes),
@@ -195,11 +201,13 @@ class Runner {
       expectsPackage: this.#command.usesPackage || usesPackage(words, this.#command.cwd),
     });
     this.#reporter.flush();
-    this.#every(CONTROL_MS, () => this.#handleControl());
-    this.#every(INPUT_MS, () => this.#forwardInput());
+    const requests = watchRequests(this.#directory, {
+      control: () => this.#handleControl(),
+      input: () => this.#forwardInput(),
+    });
     this.#scheduleLook(LOOK_MS);
     const exit = await running.exited;
-    for (const timer of this.#timers) clearInterval(timer);
+    requests.close();
     usage.close();
     this.#isOver = true;
     if (this.#lookTimer) clearTimeout(this.#lookTimer);
@@ -213,10 +221,6 @@ class Runner {
   /** Returns true once the script writes events of its own: it uses the package, which knows more than the runner. */
   #usesPackage(): boolean {
     return existsSync(this.#directory.file('events'));
-  }
-
-  #every(ms: number, work: () => void): void {
-    this.#timers.push(setInterval(work, ms));
   }
 
   /** Records the existing files and events, which do not belong to the run. */
@@ -263,7 +267,12 @@ class Runner {
 
   async #takeEvents(): Promise<void> {
     let since = performance.now();
-    for (const { tag, step, time, value } of await this.#looker!.events()) {
+    const { scalars, media } = await this.#looker!.events();
+    for (const { tag, step, time, kind, content } of media) {
+      const text = this.#media.add({ t: time, step, name: tag.slice(0, 200), kind }, maskedMedia(kind, content));
+      if (text !== null) this.#notice('media', text);
+    }
+    for (const { tag, step, time, value } of scalars) {
       this.#history.silence();
       this.#metric(time, step, null, { [tag]: value });
       if (performance.now() - since < AT_ONCE_MS) continue;
@@ -320,7 +329,6 @@ class Runner {
   }
 
   #forwardInput(): void {
-    if (!existsSync(this.#directory.file('input'))) return;
     for (const input of this.#directory.takeInput()) {
       if ('text' in input) this.#running?.write(input.text);
       else this.#running?.resize(input.columns, input.rows);

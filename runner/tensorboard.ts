@@ -1,7 +1,7 @@
-/** Reads metrics from the event files that a script writes for TensorBoard. */
+/** Reads metrics, images, histograms and texts from the event files that a script writes for TensorBoard. */
 import { closeSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { readScalars, type Scalar } from '../formats/tfevents.ts';
+import { readEvents, type Scalar, type SummaryMedium } from '../formats/tfevents.ts';
 import { openRegular } from '../inspector/regular-file.ts';
 import { FolderScan } from './file-scan.ts';
 import type { EventsRequest, NewEvents } from './looker-requests.ts';
@@ -16,9 +16,10 @@ let tree: FolderScan | null = null;
 export function newEvents({ root, read: before }: EventsRequest): NewEvents {
   tree ??= new FolderScan({ root, starts: [''], wants: (path) => /(^|\/)events\.out\.tfevents\.[^/]*$/.test(path) });
   const files = tree.look();
-  if (before === null) return { scalars: [], read: files.map(({ path, bytes }) => [path, bytes]) };
+  if (before === null) return { scalars: [], media: [], read: files.map(({ path, bytes }) => [path, bytes]) };
   const read = new Map(before);
   const scalars: Scalar[] = [];
+  const media: SummaryMedium[] = [];
   let left = LOOK_BYTES;
   for (const { path, bytes } of files) {
     const from = read.get(path) ?? 0;
@@ -28,12 +29,21 @@ export function newEvents({ root, read: before }: EventsRequest): NewEvents {
     left -= found.bytes;
     read.set(path, found.next);
     for (const scalar of found.scalars) scalars.push(scalar);
+    // Copies, since each is a part of all that was read.
+    for (const medium of found.media) media.push({ ...medium, content: medium.content.slice() });
   }
-  return { scalars: scalars.sort((a, b) => a.step - b.step), read: [...read] };
+  return { scalars: scalars.sort((a, b) => a.step - b.step), media, read: [...read] };
+}
+
+interface Piece {
+  scalars: Scalar[];
+  media: SummaryMedium[];
+  next: number;
+  bytes: number;
 }
 
 /** Returns null if the file cannot be read now. */
-function readFrom(path: string, from: number, most: number): { scalars: Scalar[]; next: number; bytes: number } | null {
+function readFrom(path: string, from: number, most: number): Piece | null {
   let file: number;
   try {
     ({ file } = openRegular(path));
@@ -43,12 +53,15 @@ function readFrom(path: string, from: number, most: number): { scalars: Scalar[]
   try {
     const bytes = Buffer.alloc(most);
     const length = readSync(file, bytes, 0, most, from);
-    const read = readScalars(bytes.subarray(0, length));
-    // Skips the rest of a file that is not an event file, or has a record longer than one read.
-    const isStuck = read === null || (read.consumed === 0 && length === READ_BYTES);
+    const read = readEvents(bytes.subarray(0, length));
+    // Skips the rest of a file that is not an event file.
+    if (read === null) return { scalars: [], media: [], next: Number.POSITIVE_INFINITY, bytes: length };
+    // Skips a record that is longer than one read: a graph, or a large image.
+    const isStuck = read.consumed === 0 && length === READ_BYTES;
     return {
-      scalars: read?.scalars ?? [],
-      next: isStuck ? Number.POSITIVE_INFINITY : from + read.consumed,
+      scalars: read.scalars,
+      media: read.media,
+      next: from + (isStuck ? read.next : read.consumed),
       bytes: length,
     };
   } finally {

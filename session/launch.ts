@@ -21,11 +21,11 @@ export function trainingEnvironment(environment: Record<string, string>): Record
  * Variable that gives a runner the words of its command, with secrets that must not be on disk. An argument would be
  * visible to other users.
  */
-const COMMAND_VARIABLE = 'TRAINSTASH_COMMAND';
+export const COMMAND_VARIABLE = 'TRAINSTASH_COMMAND';
 /** Variable that tells a script with the package where its session is. */
 const SESSION_VARIABLE = 'TRAINSTASH_SESSION';
 /** Variable with the params that the launch file masks, for a trainer and for a script with the package. */
-const PARAMS_VARIABLE = 'TRAINSTASH_PARAMS';
+export const PARAMS_VARIABLE = 'TRAINSTASH_PARAMS';
 
 /** Command as it is run, with the secrets that must not be on disk. */
 export interface RealCommand {

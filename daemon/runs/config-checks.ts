@@ -11,8 +11,11 @@ import {
   printParseErrorCode,
 } from 'jsonc-parser';
 import * as v from 'valibot';
+import { alertsSchema } from '../../protocol/alerts.ts';
 import { type BranchesConfig, branchesSchema, type JobConfig, jobSchema } from '../../protocol/config.ts';
+import { ENGINE_KEYS, engineSchema, HERE_NAME } from '../../protocol/engines.ts';
 import { nearest } from '../../protocol/nearest.ts';
+import { sweepSchema } from '../../protocol/sweep.ts';
 import { sentenceOf, type ValueSentence } from './config-sentences.ts';
 import { splitWords } from './launch/command.ts';
 
@@ -40,9 +43,14 @@ export interface CheckedConfig {
 
 export const TOP_LEVEL_KEYS: readonly string[] = ['jobs', '$schema', ...Object.keys(branchesSchema.entries)];
 export const JOB_KEYS: readonly string[] = Object.keys(jobSchema.entries);
+const REMOTE_KEYS = ['url', 'endpoint', 'region', 'profile'];
 const NESTED: Readonly<Record<string, readonly string[]>> = {
   checkpoint: ['every', 'best'],
-  keep: ['last', 'best', 'every'],
+  keep: ['last', 'best', 'every', 'remote'],
+  push: ['to', 'which', 'every'],
+  alerts: Object.keys(alertsSchema.entries),
+  'alerts.plateau': ['metric', 'steps'],
+  sweep: Object.keys(sweepSchema.entries),
 };
 
 /** Words for the parser's errors. */
@@ -89,6 +97,7 @@ export function checkConfig(given: string): CheckedConfig {
   const jobs = findNodeAtLocation(tree, ['jobs']);
   if (jobs && jobs.type !== 'object') problems.push(refuse('configValue', jobs, '"jobs" must be an object'));
   for (const { key, value } of jobs?.type === 'object' ? propertiesOf(jobs) : []) checkJob(key, value, checked);
+  checkEngines(tree, checked);
   problems.sort((a, b) => a.offset - b.offset);
   return checked;
 }
@@ -104,7 +113,51 @@ function checkBranches(tree: Node, { problems, ...checked }: CheckedConfig): voi
   const entries = Object.entries(getNodeValue(tree) as Record<string, unknown>).filter(([key]) => key !== 'jobs');
   const parsed = v.safeParse(branchesSchema, Object.fromEntries(entries));
   if (parsed.success) Object.assign(checked.branches, parsed.output);
-  else for (const issue of parsed.issues) problems.push(valueProblem(tree, sentenceOf(issue), ''));
+  else
+    for (const issue of parsed.issues) {
+      const path = (issue.path ?? []).map(({ key }) => key as string | number);
+      const isKey = issue.type === 'strict_object' && issue.expected === 'never';
+      const unknown = path[0] === 'engines' || path[0] === 'remotes' ? unknownNamedKey : unknownSetting;
+      problems.push(isKey ? unknown(tree, path) : valueProblem(tree, sentenceOf(issue), ''));
+    }
+}
+
+function unknownSetting(tree: Node, path: (string | number)[]): ConfigProblem {
+  const near = nearest(String(path.at(-1)), NESTED[path.slice(0, -1).join('.')] ?? []);
+  const hint = near ? `; did you mean "${near}"?` : '';
+  const problem = refuse('configKey', keyAt(tree, path), `there is no "${path.join('.')}"${hint}`);
+  return { ...problem, replacement: near && JSON.stringify(near) };
+}
+
+/** Makes the problem of a key that an engine or a remote does not have. */
+function unknownNamedKey(tree: Node, path: (string | number)[]): ConfigProblem {
+  const isEngine = path[0] === 'engines';
+  const near = nearest(String(path.at(-1)), isEngine ? Object.keys(engineSchema.entries) : REMOTE_KEYS);
+  const text = `the ${isEngine ? 'engine' : 'remote'} "${path[1]}" has an unknown key "${path.at(-1)}"${near ? `; did you mean "${near}"?` : ''}`;
+  return { ...refuse('configKey', keyAt(tree, path), text), replacement: near && JSON.stringify(near) };
+}
+
+/** Refuses an engine that a job names and that is not there, and one whose keys do not fit its kind. */
+function checkEngines(tree: Node, { jobs, branches, problems }: CheckedConfig): void {
+  for (const [name, { type }] of Object.entries(branches.engines)) {
+    const at = (key: string) => findNodeAtLocation(tree, ['engines', name, key]);
+    const { needs, lacks } = ENGINE_KEYS[type];
+    const own = at('type') ?? tree;
+    for (const key of needs.filter((one) => !at(one)))
+      problems.push(refuse('configValue', own, `the engine "${name}" of the kind "${type}" needs "${key}"`));
+    for (const key of lacks.filter(at)) {
+      const text = `the engine "${name}" is of the kind "${type}", to which "${key}" means nothing`;
+      problems.push(refuse('configKey', keyAt(tree, ['engines', name, key]), text));
+    }
+  }
+  const known = [...Object.keys(branches.engines), HERE_NAME];
+  for (const [name, { engine }] of jobs) {
+    if (engine === undefined || known.includes(engine)) continue;
+    const near = nearest(engine, known);
+    const text = `the job "${name}" names an engine "${engine}", which "engines" does not have${near ? `; did you mean "${near}"?` : ''}`;
+    const place = findNodeAtLocation(tree, ['jobs', name, 'engine']) ?? tree;
+    problems.push({ ...refuse('configValue', place, text), replacement: near && JSON.stringify(near) });
+  }
 }
 
 function checkJob(key: Node, node: Node, { problems, jobs }: CheckedConfig): void {

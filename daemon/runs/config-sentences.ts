@@ -12,6 +12,9 @@ export interface ValueSentence {
 
 const COMMAND = 'a command, such as "python train.py", or a list of its words';
 const PATH = 'a path or glob inside the project, with "/", and not in .git';
+const REMOTE = 'the name of a remote: letters, digits and dashes, and not only digits';
+const RANGE =
+  'a list of values, or an object with one of "choice", "int", "uniform" and "logUniform", such as { "int": [1, 8] }';
 const INTERVAL = 'an interval, such as "5m", "500 steps" or "1 epoch"';
 
 /** Values that each key takes, in words; `*` stands for any name. */
@@ -33,12 +36,56 @@ const WANTED: Readonly<Record<string, string>> = {
   'keep.last': 'a whole number of at least 1',
   'keep.best': 'the name of a metric: "val_loss", or "max:val_acc"',
   'keep.every': 'a whole number of steps of at least 1',
+  'keep.remote': 'an object, such as { "last": 3, "best": true }',
+  'keep.remote.last': 'a whole number of at least 1',
+  push: 'the name of a remote, or an object, such as { "to": "box", "which": "best,last", "every": "10m" }',
+  'push.to': REMOTE,
+  'push.every': 'a time, such as "10m", "90s" or "1h"',
+  remotes: 'an object, such as { "box": { "url": "ssh://gpu-2/data/digits" } }',
+  'remotes.*': 'an object with a "url": { "url": "ssh://gpu-2/data/digits" }',
+  'remotes.*.url': 'the place of a remote, such as "ssh://gpu-2/data/digits"',
+  'remotes.*.endpoint': 'the address of an S3 server, such as "https://minio.example.org"',
+  'remotes.*.region': 'the name of a region, such as "eu-west-1"',
+  'remotes.*.profile': 'the name of a profile in ~/.aws',
   files: `a list, each ${PATH}`,
   'files.*': PATH,
+  alerts: 'an object of rules, such as { "noStep": "10m" }',
+  'alerts.plateau': 'an object, such as { "metric": "val_loss", "steps": 2000 }',
+  'alerts.plateau.metric': 'the name of a metric: "val_loss", or "max:val_acc"',
+  'alerts.plateau.steps': 'a whole number of steps of at least 1',
+  'alerts.noStep': 'a time, such as "10m" or "90s"',
+  'alerts.diskFree': 'a size, such as "5GB"',
+  'alerts.memoryUsed': 'a share, such as "95%"',
+  notify: 'a command, a list of its words, or the address of a webhook, "https://…"',
   seed: 'a whole number of at least 0',
   gpu: 'a number of GPUs, a list of their indices, or "shared"',
   'gpu.*': 'the index of a GPU, as nvidia-smi counts',
+  engine: 'the name of an engine in "engines", or "here"',
+  engines:
+    'an object with the settings of each engine, such as { "cluster": { "type": "slurm", "folder": "/scratch/me/digits" } }',
+  'engines.*': 'an object, such as { "type": "slurm", "folder": "/scratch/me/digits" }',
+  'engines.*.type': 'a kind of engine: "slurm", "ssh" or "ray"',
+  'engines.*.host': 'a host as ssh knows it, such as "login" or "me@login"',
+  'engines.*.address': 'the address of a Ray head, such as "http://127.0.0.1:8265"',
+  'engines.*.folder': 'an absolute path, or one that begins with "~/"',
+  'engines.*.options': 'a list of options in quotes, such as ["--partition=gpu"]',
+  'engines.*.setup': 'a list of lines of shell in quotes, such as ["module load cuda"]',
+  'engines.*.grace': 'a time, such as "60s" or "2m"',
+  'engines.*.atOnce': 'a whole number of at least 1',
+  'engines.*.nodes': 'a whole number of at least 1',
+  'engines.*.lives': 'a whole number of at least 1',
   maxHours: 'a number of hours above 0',
+  sweep: 'an object, such as { "params": { "lr": { "logUniform": [1e-5, 1e-1] } }, "samples": 30 }',
+  'sweep.params': 'an object of params with their values, such as { "lr": [0.1, 0.01] }',
+  'sweep.params.*': RANGE,
+  'sweep.samples': 'a whole number of runs of at least 1',
+  'sweep.metric': 'the name of a metric: "val_loss", or "max:val_acc"',
+  'sweep.parallel': 'a whole number of runs from 1 to 64',
+  'sweep.seed': 'a whole number of at least 0',
+  'sweep.pruner': 'an object, such as { "kind": "asha", "minSteps": 100 }',
+  'sweep.pruner.minSteps': 'a whole number of steps of at least 1',
+  'sweep.pruner.maxSteps': 'a whole number of steps of at least 1',
+  'sweep.pruner.reduction': 'a whole number from 2 to 10',
   maxSteps: 'a whole number of steps of at least 1',
 };
 
@@ -56,6 +103,11 @@ export function sentenceOf(issue: v.BaseIssue<unknown>): ValueSentence {
   if (inner.type === 'check') return { text: `"${shown}" ${inner.message}`, path };
   if (path[0] === 'export' && path.length === 2 && inner.type === 'regex')
     return { text: `"${path[1]}" cannot name a format: up to 40 letters, digits, "_", "-" and "." can`, path };
+  if (path[0] === 'remotes' && path.length === 2 && inner.type === 'regex')
+    return {
+      text: `"${path[1]}" cannot name a remote: up to 32 letters, digits and dashes can, and not only digits`,
+      path,
+    };
   const wanted = wantedAt(path) ?? (inner.expected === 'boolean' ? TRUE_OR_FALSE : `another value (${inner.message})`);
   const replacement = repaired(inner.input, path, wanted);
   const hint = replacement === undefined ? '' : `; did you mean ${replacement}?`;
@@ -82,7 +134,12 @@ function choice(issue: v.BaseIssue<unknown>, path: (string | number)[], shown: s
   };
 }
 
-function wantedAt(path: readonly (string | number)[]): string | undefined {
+function wantedAt(given: readonly (string | number)[]): string | undefined {
+  // Names of engines and remotes are free, and so are places in their lists.
+  const path =
+    given[0] === 'engines' || given[0] === 'remotes'
+      ? [given[0], '*', ...given.slice(2, 3)].slice(0, given.length)
+      : given;
   return WANTED[path.join('.')] ?? (path.length > 1 ? WANTED[`${path.slice(0, -1).join('.')}.*`] : undefined);
 }
 

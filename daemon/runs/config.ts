@@ -2,10 +2,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { type BranchesConfig, branchesSchema, type JobConfig } from '../../protocol/config.ts';
+import { type BranchesConfig, branchesSchema, type JobConfig, type OfferedRemote } from '../../protocol/config.ts';
 import { CONFIG_FILE, CONFIG_FILES } from '../../protocol/config-file.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { nearest } from '../../protocol/nearest.ts';
+import type { PushPolicy } from '../../protocol/pushing.ts';
 import type { CheckpointPolicy } from '../../protocol/session.ts';
 import { checkConfig } from './config-checks.ts';
 
@@ -105,4 +106,34 @@ export function checkpointPolicy(job: Pick<JobConfig, 'checkpoint'>): Checkpoint
     else policy.everySeconds = amount * UNIT_SECONDS[unit!]!;
   }
   return policy;
+}
+
+/** Returns where a job's checkpoints are sent; null: it says nothing. */
+export function pushPolicy({ push, keep }: Pick<JobConfig, 'push' | 'keep'>): PushPolicy | null {
+  if (!push) return null;
+  const [, number, unit] = /(\d+(?:\.\d+)?)\s*([smh])/.exec(push.every ?? '') ?? [];
+  const everySeconds = number ? Number(number) * UNIT_SECONDS[unit!]! : 0;
+  return { to: push.to, which: push.which, everySeconds, keep: keep.remote ?? null };
+}
+
+export interface Offered extends OfferedRemote {
+  name: string;
+  /** Jobs that push to it. */
+  jobs: string[];
+}
+
+/** Lists the remotes that a project's configuration offers; none if it cannot be read. */
+export function offeredBy(root: string): Offered[] {
+  let config: Config;
+  try {
+    config = readConfig(root);
+  } catch {
+    // A mistake in the file is told where it matters.
+    return [];
+  }
+  return Object.entries(config.branches.remotes).map(([name, remote]) => ({
+    name,
+    ...remote,
+    jobs: [...config.jobs].filter(([, { push }]) => push?.to === name && push.which !== 'none').map(([job]) => job),
+  }));
 }

@@ -38,6 +38,14 @@ export function controlOf(
   };
 }
 
+/** Returns the backend for a new run: that of the request, of the job, or of the client's settings. Commands have none. */
+export function backendOf(
+  { backend, backendSetting }: { backend?: string | undefined; backendSetting?: string | undefined },
+  job: Pick<JobConfig, 'module' | 'backend'>,
+): string {
+  return backend ?? (job.module === undefined ? '' : (job.backend ?? backendSetting ?? 'auto'));
+}
+
 /** Returns the place in the queue that the options ask for. `after`: id of the run. */
 export function conditionsOf({ priority, at, urgent, accepted }: RunControl, after: string | null): QueueConditions {
   return {
@@ -97,4 +105,9 @@ export function interruptLoses(runs: readonly Run[]): TrainstashError {
     `Not started, since runs that cannot save on request are in the way: ${losses.map(({ text }) => text).join('; ')}. Nothing was interrupted.`,
     { runs: losses.map(({ text, ...facts }) => facts) },
   );
+}
+
+/** Drops undefined options: an absent option must not hide a known value. */
+export function given<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }

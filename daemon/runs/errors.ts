@@ -60,3 +60,12 @@ export function runInTrash({ name, number }: Run): TrainstashError {
     { what: name, reasons: ['it is in the trash'] },
   );
 }
+
+/** Makes the refusal of a store on a network, where no folder of this machine is known. */
+export function onNetwork(path: string, network: string): TrainstashError<'storeOnNetwork'> {
+  return new TrainstashError(
+    'storeOnNetwork',
+    `${path} is on a network or pass-through file system (${network}), where database locks do not hold, and so is this machine's own state. Nothing was written. Name a folder on a local disk of this machine once, and the store stands there: \`trainstash where --stores /scratch/me\`. Until then, scripts that are started by hand keep their newest checkpoints in the project, for \`resume="last"\`.`,
+    { path, network },
+  );
+}

@@ -1,11 +1,11 @@
 /** Lists the jobs of a project's `trainstash.json`. */
 import { posix } from 'node:path';
+import { isPython } from '../../base/python-words.ts';
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Params } from '../../protocol/domain.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
 import { readConfig } from './config.ts';
 import { splitWords } from './launch/command.ts';
-import { isPython } from './launch/interpreter.ts';
 
 export function jobsOf(root: string) {
   const { file, jobs, warnings } = readConfig(root);

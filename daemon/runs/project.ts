@@ -3,7 +3,7 @@ import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { networkFileSystem } from '../../base/network-file-systems.ts';
 import { Pending } from '../../base/pending.ts';
-import type { Run } from '../../protocol/domain.ts';
+import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { KeptRun } from '../../protocol/messages/store.ts';
 import { isModelName } from '../../protocol/model-names.ts';
@@ -11,7 +11,10 @@ import { sweepSession } from '../../session/sweep.ts';
 import type { Place } from '../code/project.ts';
 import { startStore } from '../store/client.ts';
 import type { KeepPolicy } from '../store/maintenance/retention.ts';
+import { AlertWatch } from './alerts/alerts.ts';
+import { Teller } from './alerts/tell.ts';
 import { type Announcer, type ProjectContext, sessionOf, storeExists } from './context.ts';
+import { onNetwork } from './errors.ts';
 import { writePlainFiles } from './everything.ts';
 import type { Environment } from './launch/environments.ts';
 import type { Device } from './launch/launcher.ts';
@@ -48,6 +51,8 @@ export interface ProjectSetup {
   device: Device;
   ownEnvironment: Environment;
   quotaBytes?: number;
+  /** Tells whether code in a worktree may run. */
+  isTrusted(root: string): boolean;
   made: MadeHere;
   /** Removes files outside of a store that processes left there when they were killed. */
   sweep(store: string): void;
@@ -73,6 +78,8 @@ export class OpenProject {
   #unmanagedTimer: NodeJS.Timeout | null = null;
   #closed = false;
   readonly #rehearsals: Rehearsals;
+  readonly #alerts: AlertWatch;
+  readonly #teller: Teller;
   readonly #made: MadeHere;
   readonly #sweep: ProjectSetup['sweep'];
   #isOurs = false;
@@ -80,7 +87,9 @@ export class OpenProject {
   private constructor(
     context: ProjectContext,
     { device, ownEnvironment, made, sweep }: Pick<ProjectSetup, 'device' | 'ownEnvironment' | 'made' | 'sweep'>,
+    teller: Teller,
   ) {
+    this.#teller = teller;
     this.context = context;
     this.place = context.place;
     this.#made = made;
@@ -97,6 +106,7 @@ export class OpenProject {
       environmentOf: (run) => this.runs.environmentOf(run),
       put: (run) => this.runs.put(run),
     });
+    this.#alerts = new AlertWatch(() => this.runs.requests.live, context.log);
     this.trash = new Trash(
       context,
       (query) => this.findCheckpoint(query),
@@ -106,13 +116,7 @@ export class OpenProject {
 
   static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
     const network = networkFileSystem(existingFolder(place.store));
-    if (network) {
-      throw new TrainstashError(
-        'storeUnusable',
-        `${place.store} is on a network or pass-through file system (${network}), where database locks do not hold. Nothing was written. Move the project to a local disk. Until then, scripts that are started by hand keep their newest checkpoints in it, for \`resume="last"\`.`,
-        { path: place.store, reason: network },
-      );
-    }
+    if (network) throw onNetwork(place.store, network);
     const isNew = setup.made.isNew(place.store);
     requireWritable(place.store);
     if (!place.git) ignoreInGit(place.store);
@@ -122,6 +126,11 @@ export class OpenProject {
       mayWrite: () => project?.isOurs ?? false,
     });
     const store = await startStore(setup.storeWorker, { path: place.store, quotaBytes: setup.quotaBytes });
+    const teller = new Teller({
+      rootOf: (run) => rootOfRun(place, run),
+      isTrusted: (root) => (project?.isOurs ?? false) && setup.isTrusted(root),
+      log: setup.log,
+    });
     const context: ProjectContext = {
       place,
       store,
@@ -131,11 +140,11 @@ export class OpenProject {
       backends: setup.backends,
       secrets: new SecretParams(),
       isWhole: setup.isWhole,
-      announce: setup.announce(place),
+      announce: teller.around(setup.announce(place)),
       log: setup.log,
       isOurs: () => project?.isOurs ?? false,
     };
-    const opened = new OpenProject(context, setup);
+    const opened = new OpenProject(context, setup, teller);
     project = opened;
     try {
       await opened.#begin(isNew);
@@ -170,6 +179,7 @@ export class OpenProject {
     const { branches } = this.context;
     branches?.save();
     if (branches) await nameRuns(store, branches, place);
+    this.#teller.expect(await store.runsWithStatus(LIVE_STATUSES));
     await adoptSessions(this.context, this.runs);
     // Runs that ended meanwhile are settled before any request.
     await this.runs.settle();
@@ -242,6 +252,8 @@ export class OpenProject {
   async close(): Promise<void> {
     if (this.#unmanagedTimer) clearTimeout(this.#unmanagedTimer);
     this.#closed = true;
+    this.#alerts.dispose();
+    this.#teller.dispose();
     await this.worktrees.dispose();
     await this.runs.settle();
     this.runs.dispose();
@@ -332,4 +344,9 @@ function ignoreInGit(store: string): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
+}
+
+/** Finds the worktree that a run's newest session was started in. */
+function rootOfRun(place: Place, { session }: Run): string {
+  return (session === null ? null : sessionOf({ place }, session).launch()?.root) ?? place.root;
 }

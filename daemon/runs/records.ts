@@ -7,7 +7,7 @@ import { blankRun, monitorOf } from '../../protocol/records.ts';
 import { maskParams } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { SESSION_FORMAT } from '../../protocol/version.ts';
-import { checkpointPolicy } from './config.ts';
+import { checkpointPolicy, pushPolicy } from './config.ts';
 
 export interface Identity {
   branch: string | null;
@@ -49,6 +49,10 @@ export function newRun(facts: {
   return { ...blankRun({ id: randomId(), ...rest, ...tied }, now), restart: { max: restarts, used: 0 }, notices };
 }
 
+export function kindOf(job: JobConfig): Run['kind'] {
+  return job.module === undefined ? 'command' : 'module';
+}
+
 export function newSession(run: Run, purpose: Session['purpose'], resumedFrom: Session['resumedFrom']): Session {
   return {
     id: randomId(),
@@ -59,6 +63,21 @@ export function newSession(run: Run, purpose: Session['purpose'], resumedFrom: S
     endedAt: null,
     resumedFrom,
     environment: {},
+  };
+}
+
+/** Makes the record of a session that was not started here, from its launch file. */
+export function sessionOfLaunch(run: Run, launch: Launch): Session {
+  return {
+    id: launch.session,
+    run: run.id,
+    ordinal: run.sessions + 1,
+    purpose: 'train',
+    startedAt: launch.createdAt,
+    endedAt: null,
+    resumedFrom: launch.resume && { checkpoint: launch.resume.checkpoint, step: launch.resume.step },
+    environment: {},
+    ...(launch.allocation ? { allocation: launch.allocation } : {}),
   };
 }
 
@@ -97,6 +116,7 @@ export function newLaunch(
     recent: {},
     monitor: job.keep.best === undefined ? null : monitorOf(job.keep.best),
     keep: { last: job.keep.last ?? 3, every: job.keep.every ?? null },
+    push: pushPolicy(job),
     identity: {
       branch: run.branch,
       branchId: run.branchId ?? null,

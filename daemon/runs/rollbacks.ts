@@ -4,7 +4,7 @@ import { maskText } from '../../protocol/secrets.ts';
 import type { ProjectContext } from './context.ts';
 import type { Launcher } from './launch/launcher.ts';
 import type { QueuedRuns } from './launch/queued.ts';
-import type { Ended } from './live/live-run.ts';
+import type { Ended } from './live/ended.ts';
 import { type Decision, decideRollback } from './live/rollback.ts';
 
 /** Rollbacks that a run's record lists. */

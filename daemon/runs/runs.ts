@@ -2,20 +2,19 @@
  * Runs of one project: start, resume, fork, pause, stop, queue, restart. The truth is in session directories and the
  * store; the state in memory can be lost at any moment.
  */
-import { relative } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
-import type { GpuDemand } from '../../protocol/devices.ts';
 import { LIVE_STATUSES, type Params, RESUMABLE_STATUSES, type Run, type Session } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { maskParams, maskText, maskWords } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
-import { findJob, readConfig } from './config.ts';
+import { leftToPerson } from '../../protocol/sweep.ts';
+import { resolveConditions } from './conditions.ts';
 import type { ProjectContext } from './context.ts';
-import { conditionsOf, controlOf, deviceTaken, interruptLoses, mustQueue, requireBelowLimit } from './control.ts';
+import { controlOf, deviceTaken, given, mustQueue, requireBelowLimit } from './control.ts';
+import { EngineRuns } from './engines/engine-runs.ts';
 import { runInTrash, wrongStatus } from './errors.ts';
 import { Interruptions } from './interruptions.ts';
-import { jobOfCommand, paramsOf, withParams } from './launch/ad-hoc.ts';
-import { nameOfCommand } from './launch/command.ts';
+import { paramsOf } from './launch/ad-hoc.ts';
 import { rememberResumesItself } from './launch/consents.ts';
 import type { Environment } from './launch/environments.ts';
 import { measure } from './launch/identity.ts';
@@ -32,21 +31,17 @@ import { requireAtOnce } from './launch/original-code.ts';
 import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './launch/plan.ts';
 import { describeDifferences } from './launch/preflight.ts';
 import { type QueueConditions, QueuedRuns } from './launch/queued.ts';
+import { rebuildEnvironment, type Watcher } from './launch/rebuilt.ts';
+import { Trials } from './launch/trials.ts';
 import { LiveRequests } from './live/live-requests.ts';
-import { newRun } from './records.ts';
+import { kindOf, newRun } from './records.ts';
 import { Rollbacks } from './rollbacks.ts';
-
-export interface StartOptions extends LaunchOptions {
-  job: string;
-  params: Params;
-  seed?: number;
-  /** Command to run, without a job. */
-  command?: readonly string[];
-  cwd?: string;
-}
+import { jobOf, newLaunching, type StartOptions } from './start.ts';
 
 export interface ResumeOptions extends LaunchOptions, Omit<PlanOptions, 'environment'> {
   accept: boolean;
+  /** True for a restart after a crash: what a person's resume begins anew goes on. */
+  byItself?: true;
 }
 
 export class Runs {
@@ -58,9 +53,11 @@ export class Runs {
 
   readonly #device: Device;
   readonly #rollbacks: Rollbacks;
+  readonly engines: EngineRuns;
   readonly queued: QueuedRuns;
   readonly interruptions: Interruptions;
   readonly requests: LiveRequests;
+  readonly trials: Trials;
 
   constructor(context: ProjectContext, device: Device, barrier: Barrier, ownEnvironment: Environment, ended: OnEnded) {
     this.#context = context;
@@ -68,16 +65,19 @@ export class Runs {
     this.#barrier = barrier;
     const restarts: Restarts = {
       plan: (run, launch, environment) => this.queued.planRestart(run, launch, environment),
-      start: (run, options) => this.resume({ run, ...options, accept: true }),
+      start: (run, options) => this.resume({ run, ...options, accept: true, byItself: true }),
       drop: (run) => this.queued.remove(run),
-      goesOn: async (ended) => this.queued.asInterrupted(ended.run) ?? this.#rollbacks.after(ended),
+      goesOn: async (ended) =>
+        (await this.engines.after(ended)) ?? this.queued.asInterrupted(ended.run) ?? this.#rollbacks.after(ended),
     };
     this.#launcher = new Launcher(context, device, barrier, restarts, ended);
+    this.engines = new EngineRuns(context, this.#launcher, () => this.queued);
     const wordsOf = (run: string) => this.#commands.get(run);
     this.queued = new QueuedRuns({ context, launcher: this.#launcher, barrier, wordsOf, ownEnvironment });
     this.#rollbacks = new Rollbacks(context, this.#launcher, this.queued);
     this.interruptions = new Interruptions(this.#launcher, this.queued, context.log);
-    this.requests = new LiveRequests(context, this.#launcher, this.queued, device);
+    this.requests = new LiveRequests(context, this.#launcher, this.queued, device, this.engines);
+    this.trials = new Trials(context, this.#launcher, this.queued, device);
   }
 
   liveRuns(): Run[] {
@@ -85,12 +85,12 @@ export class Runs {
   }
 
   get busy(): boolean {
-    return this.#launcher.busy || this.queued.size > 0;
+    return this.#launcher.busy || this.queued.size > 0 || this.engines.busy;
   }
 
   /** True if this project trains, or is about to. */
   get takesDevice(): boolean {
-    return this.#launcher.busy;
+    return this.#launcher.claims.length > 0;
   }
 
   /** Runs that hold devices. */
@@ -118,36 +118,36 @@ export class Runs {
 
   // ---- start, resume, fork ----
 
-  async start({ job: name, params: withoutUndefined, seed, command, cwd, ...options }: StartOptions): Promise<Run> {
+  async start(options: StartOptions): Promise<Run> {
+    return (await this.startAll(options, [options.params]))[0]!;
+  }
+
+  /** Starts one run for each set of params: on an engine as one array. */
+  async startAll(options: StartOptions, sets: readonly Params[]): Promise<Run[]> {
     const context = this.#at(options.root);
     const { root } = context.place;
-    const folder = cwd === undefined ? '' : relative(root, cwd);
-    const job = command ? jobOfCommand(withParams(command, withoutUndefined), folder) : findJob(readConfig(root), name);
-    const params = command
-      ? paramsOf(maskWords(job.run as string[]))
-      : { ...(job.params as Params), ...withoutUndefined };
-    await this.#beforeLaunch(root, job);
-    const control = controlOf(options, job);
-    const conditions = await this.#conditions(options, control.gpu);
+    const jobs = sets.map((params) => jobOf({ ...options, params }, root));
+    await this.#beforeLaunch(root, jobs[0]!);
+    const control = controlOf(options, jobs[0]!);
+    const engine = this.engines.nameFor(options.engine, jobs[0]!.engine);
+    const conditions = await this.#conditions(engine, options, control.gpu);
     const measured = await measure(context);
-    const run = await this.#context.store.createRun({
-      ...newRun({
-        job: command ? nameOfCommand(command) : name,
-        kind: kindOf(job),
-        command: command && { words: maskWords(job.run as string[]), cwd: folder },
-        params: maskParams(params),
-        overrides: Object.keys(withoutUndefined),
-        seed: seed ?? job.seed ?? 0,
-        backend: options.backend ?? (job.module === undefined ? '' : (job.backend ?? options.backendSetting ?? 'auto')),
-        identity: measured.identity,
-        restarts: options.restarts ?? 0,
-      }),
-      ...control,
-    });
-    if (command) this.#commands.set(run.id, job.run as string[]);
-    context.secrets.remember(run.id, params);
-    const launching = { run, before: null, job, ...FROM_THE_BEGINNING, accept: false, root, measured };
-    return this.#begin(launching, options, conditions);
+    const launchings: Launching[] = [];
+    for (const [i, params] of sets.entries()) {
+      const more = { job: jobs[i]!, root, measured, control };
+      const launching = await newLaunching(this.#context, { ...options, params }, more);
+      if (options.command) this.#commands.set(launching.run.id, jobs[i]!.run as string[]);
+      launchings.push(launching);
+    }
+    if (engine !== null) return this.engines.submit(launchings as [Launching], engine, options.nodes, options);
+    const runs: Run[] = [];
+    for (const launching of launchings)
+      runs.push(await this.#begin(launching, sets.length > 1 ? { ...options, queue: true } : options, conditions));
+    return runs;
+  }
+
+  async #conditions(engine: string | null, options: LaunchOptions, gpu: Run['gpu']): Promise<QueueConditions> {
+    return engine === null ? resolveConditions(this.#context.store, this.#device, options, gpu) : {};
   }
 
   async preflight({ root, ...options }: PlanOptions & { root?: string }) {
@@ -167,15 +167,26 @@ export class Runs {
     });
   }
 
-  async resume({ accept, ...options }: ResumeOptions): Promise<Run> {
+  /** Makes the environment of a run's original code. */
+  async rebuildEnvironment(options: PlanOptions & Environment & { root: string }, watcher: Watcher) {
+    const context = this.#at(options.root);
+    const plan = await this.#plan(context, { ...options, code: 'then' });
+    const live = this.#launcher.find(plan.run.id);
+    if (live) throw wrongStatus(live.run, RESUMABLE_STATUSES, 'resumed');
+    return rebuildEnvironment(context, plan, options, watcher);
+  }
+
+  async resume({ accept, byItself, ...options }: ResumeOptions): Promise<Run> {
     const context = this.#at(options.root);
     const { root } = context.place;
     const plan = await this.#plan(context, options);
     await this.#beforeLaunch(root, plan.job);
     const control = controlOf(options, plan.job, plan.run);
-    const conditions = await this.#conditions(options, control.gpu);
+    const engine = this.engines.nameFor(options.engine, plan.job.engine);
+    const conditions = await this.#conditions(engine, options, control.gpu);
     // From here to `#begin` nothing may be awaited: of two requests for one run the second must find the first.
     const before = plan.run;
+    this.engines.requireNotAway(before);
     const launching = this.#launcher.isLaunching(before.id);
     const live = this.#launcher.find(before.id);
     if (launching || live || (LIVE_STATUSES.includes(before.status) && before.status !== 'queued'))
@@ -193,16 +204,23 @@ export class Runs {
       overrides: plan.overrides,
       backend: options.backend ?? before.backend,
       restart: { max: options.restarts ?? before.restart.max, used: 0 },
-      ...(before.rolledBack ? { rolledBack: 0 } : {}),
+      ...(before.rolledBack && !byItself ? { rolledBack: 0 } : {}),
+      ...(before.sweep && !byItself ? { sweep: leftToPerson(before.sweep) } : {}),
       draft: false,
       endedAt: null,
+      engine: null,
       ...control,
     };
     requireBelowLimit(run, plan.checkpoint?.step ?? 0);
     context.secrets.remember(run.id, plan.params);
     const { job, checkpoint, startsAnew, passedOver, measured, original } = plan;
     const launch = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured, original };
-    return this.#begin(launch, { ...options, queue: options.queue ?? false }, conditions);
+    return this.#beginOn(engine, launch, { ...options, queue: options.queue ?? false }, conditions);
+  }
+
+  async #beginOn(engine: string | null, launching: Launching, options: LaunchOptions, conditions: QueueConditions) {
+    if (engine === null) return this.#begin(launching, options, conditions);
+    return (await this.engines.submit([launching], engine, options.nodes, options))[0]!;
   }
 
   async fork({ accept, ...options }: ResumeOptions): Promise<Run> {
@@ -224,7 +242,8 @@ export class Runs {
     );
     await this.#beforeLaunch(root, job);
     const control = controlOf(options, job, parent);
-    const conditions = await this.#conditions(options, control.gpu);
+    const engine = this.engines.nameFor(options.engine, job.engine);
+    const conditions = await this.#conditions(engine, options, control.gpu);
     const run = await this.#context.store.createRun({
       ...newRun({
         job: parent.job,
@@ -246,25 +265,7 @@ export class Runs {
     context.secrets.remember(run.id, params);
     const { startsAnew, passedOver, measured } = plan;
     const launching = { run, before: null, job, checkpoint, startsAnew, passedOver, accept, root, measured };
-    return this.#begin(launching, options, conditions);
-  }
-
-  /**
-   * Resolves the options about the queue, and brings the list of GPUs up to date. Rejects with `notFound`, `interruptLoses` and
-   * `deviceTaken`; then nothing has changed.
-   */
-  async #conditions(options: LaunchOptions, gpu: GpuDemand | undefined): Promise<QueueConditions> {
-    const after = options.after === undefined ? null : (await this.#context.store.findRun(options.after)).id;
-    await this.#device.look();
-    const grant = this.#device.admit(gpu, options.environment, '');
-    if (!grant.granted && grant.never) throw deviceTaken(grant, gpu);
-    if (options.urgent !== 'interrupt' || grant.granted) return conditionsOf(options, after);
-    const accepted = new Set(options.accepted);
-    const losing = this.#device
-      .interruptionsFor(gpu, options.environment)
-      .filter(({ id, cooperative }) => !cooperative && !accepted.has(id));
-    if (losing.length > 0) throw interruptLoses(losing);
-    return conditionsOf(options, after);
+    return this.#beginOn(engine, launching, options, conditions);
   }
 
   async #begin(launching: Launching, options: LaunchOptions, conditions: QueueConditions): Promise<Run> {
@@ -379,6 +380,7 @@ export class Runs {
   // ---- ending ----
 
   dispose(): void {
+    this.engines.dispose();
     this.#launcher.dispose();
   }
 
@@ -386,15 +388,4 @@ export class Runs {
   async settle(): Promise<void> {
     await Promise.all(this.#launcher.live.map(({ follower }) => follower.look()));
   }
-}
-
-function kindOf(job: JobConfig): Run['kind'] {
-  return job.module === undefined ? 'command' : 'module';
-}
-
-const FROM_THE_BEGINNING = { checkpoint: null, startsAnew: false, passedOver: [] };
-
-/** Drops undefined options: an absent option must not hide a known value. */
-function given<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }

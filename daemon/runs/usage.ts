@@ -1,7 +1,7 @@
 /** Reads what the sessions of a run used of the machine. */
 import type { Run } from '../../protocol/domain.ts';
 import { USAGE_NAMES, type UsageName, type UsageSeries, type UsageUnit } from '../../protocol/usage.ts';
-import { readSamples, type Sample } from '../../session/usage/samples.ts';
+import { readSamples, readWaits, type Sample, type WaitSample } from '../../session/usage/samples.ts';
 import { type ProjectContext, sessionOf } from './context.ts';
 
 type Gpu = Sample['gpus'][number];
@@ -28,7 +28,18 @@ export async function readUsage(
   const sessions = (await context.store.sessions(run.id)).filter(({ purpose }) => purpose === 'train');
   const samples = sessions.flatMap(({ id }) => readSamples(sessionOf(context, id)));
   samples.sort((a, b) => a.t - b.t);
-  return usageSeries(samples, sessions[0]?.startedAt ?? run.createdAt, buckets);
+  const waits = sessions.flatMap(({ id }) => readWaits(sessionOf(context, id))).sort((a, b) => a.t - b.t);
+  const from = sessions[0]?.startedAt ?? run.createdAt;
+  return [...waitSeries(waits, from, buckets), ...usageSeries(samples, from, buckets)];
+}
+
+/** Makes a series of the share of the time in which the loop waited for data. Its samples are for times of different length. */
+export function waitSeries(waits: readonly WaitSample[], from: number, buckets: number): UsageSeries[] {
+  const value = ({ waited, seconds }: WaitSample) => Math.min(1, waited / seconds);
+  const what = { name: 'dataWait', gpu: null, unit: 'share' } as const;
+  const seconds = waits.reduce((sum, one) => sum + one.seconds, 0);
+  const mean = waits.reduce((sum, one) => sum + value(one) * one.seconds, 0) / seconds;
+  return seriesOf(waits, from, buckets, what, value, null).map((series) => ({ ...series, mean }));
 }
 
 /** Makes series of samples, each reduced to means of at most `buckets` intervals. A value that is unknown is left out. */
@@ -37,7 +48,9 @@ export function usageSeries(samples: readonly Sample[], from: number, buckets: n
   return USAGE_NAMES.flatMap((name) => {
     const machine = OF_MACHINE[name];
     if (machine) return seriesOf(samples, from, buckets, { name, gpu: null, unit: machine.unit }, machine.value, null);
-    const { unit, value } = OF_GPU[name]!;
+    const ofGpu = OF_GPU[name];
+    if (!ofGpu) return [];
+    const { unit, value } = ofGpu;
     return gpus.flatMap((gpu) => {
       const find = (sample: Sample) => sample.gpus.find(({ index }) => index === gpu);
       const total =
@@ -51,12 +64,12 @@ export function usageSeries(samples: readonly Sample[], from: number, buckets: n
   });
 }
 
-function seriesOf(
-  samples: readonly Sample[],
+function seriesOf<S extends { t: number }>(
+  samples: readonly S[],
   from: number,
   buckets: number,
   what: Pick<UsageSeries, 'name' | 'gpu' | 'unit'>,
-  value: (sample: Sample) => number | null,
+  value: (sample: S) => number | null,
   limit: number | null,
 ): UsageSeries[] {
   const points = samples.flatMap((sample) => {

@@ -35,19 +35,37 @@ function unusable(error: NodeJS.ErrnoException, path: string, store: string): Er
   const { code } = error;
   if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS') return error;
   const owner = statSync(path, { throwIfNoEntry: false })?.uid;
-  const reason =
-    code === 'EROFS'
-      ? `${path} is on a disk that is mounted read-only`
-      : `${currentUser()} cannot write ${path}, which belongs to user ${owner}`;
-  const next =
-    code === 'EROFS'
-      ? 'Work in a copy on another disk.'
-      : `If it should be yours (a command that was run with sudo leaves such files): \`sudo chown -R "$USER" ${path}\`. Otherwise work as that user, or in your own clone.`;
+  const { reason, next } =
+    code === 'EROFS' ? readOnly(path) : owner === process.geteuid?.() ? noMode(path) : foreign(path, owner);
   return new TrainstashError(
     'storeUnusable',
     `Nothing can be stored in ${store}: ${reason}. Nothing was started or written. ${next}`,
     { path: store, reason },
   );
+}
+
+interface Cause {
+  reason: string;
+  next: string;
+}
+
+function readOnly(path: string): Cause {
+  return { reason: `${path} is on a disk that is mounted read-only`, next: 'Work in a copy on another disk.' };
+}
+
+/** Names the missing mode: to change the owner of one's own file helps nobody. */
+function noMode(path: string): Cause {
+  return {
+    reason: `${currentUser()} owns ${path}, whose mode forbids writing to it`,
+    next: `\`chmod u+rwX ${path}\` allows it again.`,
+  };
+}
+
+function foreign(path: string, owner: number | undefined): Cause {
+  return {
+    reason: `${currentUser()} cannot write ${path}, which belongs to user ${owner}`,
+    next: `If it should be yours (a command that was run with sudo leaves such files): \`sudo chown -R "$USER" ${path}\`. Otherwise work as that user, or in your own clone.`,
+  };
 }
 
 function nearest(path: string): string {

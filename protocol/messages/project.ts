@@ -53,6 +53,9 @@ export const jobKeep = request<{ config: string; job: string }>()(
   v.object({ root, run: text, name: v.optional(text) }),
 );
 
+/** Remembers a folder on a local disk of this machine for stores of projects on network file systems. */
+export const storesFolder = request<{ folder: string }>()('project/storesFolder', v.object({ folder: text }));
+
 /** Describes a project. `gitVersion` is that of the git the daemon finds; null: it finds none. */
 export const projectWhere = request<{ project: Project; usage: StoreUsage; gitVersion: string | null }>()(
   'project/where',

@@ -2,14 +2,34 @@
 import * as v from 'valibot';
 import type { Checkpoint, Run } from '../domain.ts';
 import type { WireError } from '../errors.ts';
-import { count, request, root, task, text, environment as variables } from './request.ts';
+import { PUSH_CHOICES, type PushChoice } from '../pushing.ts';
+import { count, type Notification, request, root, task, text, environment as variables } from './request.ts';
 
-export interface RemoteSummary {
+/** State of automatic pushes to a remote. */
+export interface RemoteState {
+  /** Number of runs of which something waits to be sent. */
+  waiting: number;
+  /** Push that is under way; null: none. */
+  sending: { run: string; done: number; total: number } | null;
+  /** Trouble since when nothing could be sent; null: there is none. */
+  failing: { since: number; message: string } | null;
+}
+
+export interface RemoteSettings {
+  /** Checkpoints that are sent by themselves, of runs whose job says nothing. */
+  push: PushChoice;
+  /** Limit of what is sent and received in a second; null: there is none. */
+  bytesPerSecond: number | null;
+}
+
+export interface RemoteSummary extends RemoteState, RemoteSettings {
   name: string;
   url: string;
   /** Id of the remote itself, which all machines share. */
   id: string;
   addedAt: number;
+  /** True if everything is encrypted before it is sent. */
+  isSealed: boolean;
   /** Time of the last fetch; null: never. */
   fetchedAt: number | null;
   /** Numbers as of then. */
@@ -39,6 +59,7 @@ export interface RemoteRun {
 }
 
 const name = text;
+const rate = v.nullable(v.pipe(v.number(), v.minValue(1)));
 /** Environment of whoever asks, for credentials; absent: that of the daemon. It stays in memory. */
 const environment = v.optional(variables);
 
@@ -53,11 +74,48 @@ export const remoteAdd = request<{ remote: RemoteSummary; test: RemoteTest; isNe
     endpoint: v.optional(text),
     region: v.optional(text),
     profile: v.optional(text),
+    push: v.optional(v.picklist(PUSH_CHOICES)),
+    bytesPerSecond: v.optional(rate),
+    /** True encrypts everything before it is sent, with the key of a file; without a file it is in the keyring. */
+    encrypt: v.optional(v.boolean()),
+    keyFile: v.optional(text),
     environment,
   }),
 );
-export const remoteList = request<{ remotes: RemoteSummary[] }>()('remote/list', v.object({ root }));
+/** Changes settings of a remote on this machine. */
+export const remoteChange = request<RemoteSummary>()(
+  'remote/change',
+  v.object({ root, name, push: v.optional(v.picklist(PUSH_CHOICES)), bytesPerSecond: v.optional(rate) }),
+);
+/** Reports that pushes to remotes have begun, advanced, failed or ended. */
+export const remotesChanged: Notification<{ store: string; remotes: (RemoteState & { name: string })[] }> = {
+  method: 'remote/changed',
+};
+/** Remote that `trainstash.json` names. Nothing is sent there before somebody has accepted it on this machine. */
+export interface RemoteOffer {
+  name: string;
+  url: string;
+  endpoint?: string | undefined;
+  region?: string | undefined;
+  profile?: string | undefined;
+  /** Jobs whose checkpoints would be sent there by themselves. */
+  jobs: string[];
+  /** URL of the remote that has this name on this machine; null: there is none. */
+  accepted: string | null;
+  /** True once somebody has said no to this very URL. */
+  declined: boolean;
+}
+
+/** Lists the remotes of this machine, and those that `trainstash.json` offers beside them. */
+export const remoteList = request<{ remotes: RemoteSummary[]; offers: RemoteOffer[] }>()(
+  'remote/list',
+  v.object({ root }),
+);
+/** Remembers that an offer was declined, so that nobody is asked about it again. */
+export const remoteDecline = request<Record<string, never>>()('remote/decline', v.object({ root, name, url: text }));
 export const remoteTest = request<RemoteTest>()('remote/test', v.object({ root, name, environment }));
+/** Returns the key of an encrypted remote, to be carried to another machine. */
+export const remoteKey = request<{ key: string }>()('remote/key', v.object({ root, name, environment }));
 /** Forgets a remote on this machine. What is there stays. */
 export const remoteRemove = request<Record<string, never>>()('remote/remove', v.object({ root, name }));
 
@@ -97,10 +155,16 @@ export const remoteFetch = request<{ fetched: FetchReport[] }>()(
   v.object({ root, name: v.optional(name), environment, task }),
 );
 
-/** Lists runs of remotes as of the last fetch, the newest first. */
+/** Lists runs of remotes as of the last fetch, the newest first: all, or those of a job, and of a branch. */
 export const remoteRuns = request<{ runs: RemoteRun[]; total: number }>()(
   'remote/runs',
-  v.object({ root, name: v.optional(name), limit: v.optional(count) }),
+  v.object({ root, name: v.optional(name), job: v.optional(text), branch: v.optional(text), limit: v.optional(count) }),
+);
+
+/** Tells which checkpoints of a run are on which remotes, as far as this machine knows, and where it waits to be sent. */
+export const remoteMarks = request<{ there: Record<string, string[]>; waiting: string[] }>()(
+  'remote/marks',
+  v.object({ root, run: text }),
 );
 
 export interface PullReport {

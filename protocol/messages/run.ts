@@ -4,7 +4,7 @@ import { gpuDemandSchema } from '../devices.ts';
 import type { Checkpoint, Notice, Run, Session } from '../domain.ts';
 import type { PreflightDifference } from '../errors.ts';
 import type { Notification } from './request.ts';
-import { count, environment, params, request, root, text, word } from './request.ts';
+import { count, environment, params, request, root, task, text, word } from './request.ts';
 
 const launchOptions = {
   root,
@@ -30,6 +30,9 @@ const launchOptions = {
   accepted: v.optional(v.array(text)),
   /** Maximum number of restarts from the newest checkpoint after a crash (failed or lost, but not by a reboot). */
   restarts: v.optional(count),
+  /** Engine that it is sent to, and its number of nodes; `here`: this machine. Absent: as the job says. */
+  engine: v.optional(text),
+  nodes: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
   backend: v.optional(text),
   /** Backend for a job that names none; absent: `auto`. */
   backendSetting: v.optional(text),
@@ -40,19 +43,24 @@ const launchOptions = {
   debugger: v.optional(v.pipe(v.array(word), v.minLength(1))),
 };
 
-export const runStart = request<Run>()(
-  'run/start',
-  v.object({
-    ...launchOptions,
-    /** Name of a job; with `command`, the name that the run gets. */
-    job: text,
-    params,
-    seed: v.optional(count),
-    /** Command to run without a job. The first word may be `python`. */
-    command: v.optional(v.pipe(v.array(word), v.minLength(1))),
-    /** Working directory of `command`: absolute, inside the project. */
-    cwd: v.optional(text),
-  }),
+const startOptions = {
+  ...launchOptions,
+  /** Name of a job; with `command`, the name that the run gets. */
+  job: text,
+  params,
+  seed: v.optional(count),
+  /** Command to run without a job. The first word may be `python`. */
+  command: v.optional(v.pipe(v.array(word), v.minLength(1))),
+  /** Working directory of `command`: absolute, inside the project. */
+  cwd: v.optional(text),
+};
+
+export const runStart = request<Run>()('run/start', v.object(startOptions));
+
+/** Starts a run for each set of params, which are added to `params`: on an engine as one array, else one after the other. */
+export const runStartArray = request<Run[]>()(
+  'run/startArray',
+  v.object({ ...startOptions, sets: v.pipe(v.array(params), v.minLength(1), v.maxLength(1_000)) }),
 );
 
 const resumeOptions = {
@@ -79,6 +87,15 @@ export const runPreflight = request<{ run: Run; checkpoint: Checkpoint | null; d
 
 /** Resumes a run. Fails with `preflightDiffers` unless `accept` is set or nothing differs. */
 export const runResume = request<Run>()('run/resume', v.object({ ...resumeOptions, code, accept: v.boolean() }));
+
+/**
+ * Makes the environment that the lock file of a checkpoint's own code describes, in Trainstash's folder; an earlier one is kept. Its
+ * Python is the `interpreter` of a resume with the code of then. Fails with `environmentFailed`; then no part of it is left.
+ */
+export const runEnvironment = request<{ python: string; folder: string; lock: string; isNew: boolean }>()(
+  'run/environment',
+  v.object({ root, environment, interpreter: v.optional(text), run: v.optional(text), from: v.optional(text), task }),
+);
 
 /** Starts a new run from a checkpoint of another. */
 export const runFork = request<Run>()('run/fork', v.object({ ...resumeOptions, accept: v.boolean() }));

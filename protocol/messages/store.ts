@@ -77,7 +77,11 @@ export interface FsckReport {
   problems: { checkpoint: string | null; chunk: string | null; problem: string; whole: string | null }[];
   rebuilt: { runs: number; checkpoints: number; notRestored: string[] } | null;
 }
-export const storeFsck = request<FsckReport>()('store/fsck', v.object({ root, rebuild: v.optional(v.boolean()) }));
+/** Reads everything that is stored. `full` compares SHA-256 beside the checksums. */
+export const storeFsck = request<FsckReport>()(
+  'store/fsck',
+  v.object({ root, rebuild: v.optional(v.boolean()), full: v.optional(v.boolean()) }),
+);
 
 export interface ScrubReport {
   /** Places where secrets are or were in clear; each secret is shortened so that its owner can recognise it. */

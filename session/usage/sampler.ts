@@ -2,6 +2,8 @@
 import { statfs } from 'node:fs/promises';
 import { cpus, freemem, totalmem } from 'node:os';
 import type { SessionDirectory } from '../directory.ts';
+import { amdUse } from './amd.ts';
+import { appleUse } from './apple.ts';
 import { NvidiaWatch } from './nvidia.ts';
 import { processesUse } from './processes.ts';
 import { SampleFile } from './samples.ts';
@@ -57,7 +59,7 @@ export class UsageSampler {
   }
 
   async #sample(): Promise<void> {
-    const diskFree = await freeBytes(this.#options.root);
+    const [diskFree, apple] = await Promise.all([freeBytes(this.#options.root), appleUse()]);
     if (this.#isOver) return;
     const started = process.cpuUsage();
     try {
@@ -76,7 +78,7 @@ export class UsageSampler {
         machineCpu: busy + idle > 0 ? rounded(busy / (busy + idle)) : null,
         machineMemory: totalmem() - freemem(),
         diskFree,
-        gpus: this.#gpus.last,
+        gpus: [...this.#gpus.last, ...amdUse(visibleAmd(this.#options.environment)), ...apple],
       });
       if (isFull) this.#intervalMs *= 2;
     } catch {
@@ -94,6 +96,17 @@ export class UsageSampler {
 export function visibleGpus({ CUDA_VISIBLE_DEVICES: listed }: SamplerOptions['environment']): number[] | null {
   if (listed === undefined || !/^(\d+(,\d+)*)?$/.test(listed)) return null;
   return listed === '' ? [] : listed.split(',').map(Number);
+}
+
+/** Lists the GPUs that a process sees of AMD's; HIP obeys CUDA's variable, too. */
+function visibleAmd({
+  ROCR_VISIBLE_DEVICES: rocr,
+  HIP_VISIBLE_DEVICES: hip,
+  CUDA_VISIBLE_DEVICES: cuda,
+}: SamplerOptions['environment']): number[] | null {
+  // HIP counts among those that ROCm's runtime leaves.
+  if (rocr !== undefined && (hip ?? cuda) !== undefined) return null;
+  return visibleGpus({ CUDA_VISIBLE_DEVICES: rocr ?? hip ?? cuda });
 }
 
 function machineTimes(): { busy: number; idle: number } {

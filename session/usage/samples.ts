@@ -58,18 +58,36 @@ export class SampleFile {
   }
 }
 
+const waitSchema = v.object({
+  /** Time of the sample. */
+  t: v.number(),
+  /** Length of the time that it is for, and how long of it the loop waited for data. */
+  seconds: v.pipe(v.number(), v.gtValue(0)),
+  waited: v.pipe(v.number(), v.minValue(0)),
+});
+export type WaitSample = v.InferOutput<typeof waitSchema>;
+
 /** Reads the samples of a session; lines that are of another form are left out. */
 export function readSamples(directory: SessionDirectory): Sample[] {
+  return readLines(directory.file('usage'), sampleSchema);
+}
+
+/** Reads how long a session's loop waited for data. Empty where no package told it. */
+export function readWaits(directory: SessionDirectory): WaitSample[] {
+  return readLines(directory.file('waits'), waitSchema);
+}
+
+function readLines<T>(path: string, schema: v.GenericSchema<unknown, T>): T[] {
   let text: string;
   try {
-    text = readFileSync(directory.file('usage'), 'utf8').slice(-MAX_FILE_BYTES);
+    text = readFileSync(path, 'utf8').slice(-MAX_FILE_BYTES);
   } catch {
     return [];
   }
   return text.split('\n').flatMap((line) => {
     if (line === '') return [];
     try {
-      const parsed = v.safeParse(sampleSchema, JSON.parse(line));
+      const parsed = v.safeParse(schema, JSON.parse(line));
       return parsed.success ? [parsed.output] : [];
     } catch {
       // Half a line of a writer that was killed.

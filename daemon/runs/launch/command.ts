@@ -1,5 +1,6 @@
 /** Makes the words of a process from a command line. Pure; nothing here goes through a shell. */
 import { basename } from 'node:path';
+import { placeOfScript } from '../../../base/python-words.ts';
 import type { ParamStyle } from '../../../protocol/config.ts';
 import type { Params, ParamValue } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
@@ -79,14 +80,22 @@ export function fill(text: string, values: Placeholders): string {
     const value = name.startsWith(PARAM)
       ? paramAt(values.params, name.slice(PARAM.length))
       : { run: values.run, dir: values.dir, checkpoint: values.checkpoint, stem: values.stem, out: values.out }[name];
-    if (value === undefined)
+    if (value === undefined) {
+      const meant = paramMeant(name, values.params);
+      const hint = meant === undefined ? VALID_PLACEHOLDERS : `Did you mean \${${meant}}?`;
       throw new TrainstashError(
         'configInvalid',
-        `The command contains ${whole}, which has no meaning here. ${VALID_PLACEHOLDERS} Nothing was started.`,
+        `The command contains ${whole}, which has no meaning here. ${hint} Nothing was started.`,
         { file: '' },
       );
+    }
     return typeof value === 'string' ? value : plain(value);
   });
+}
+
+/** Returns the placeholder that was meant by the bare name of a param. */
+export function paramMeant(name: string, params: Params | undefined): string | undefined {
+  return params && paramAt(params, name) !== undefined ? `${PARAM}${name}` : undefined;
 }
 
 export const VALID_PLACEHOLDERS =
@@ -111,8 +120,7 @@ export function wordsOf(command: string | readonly string[], style: ParamStyle, 
 
 /** Inserts words after the interpreter's own options, before the script or `-m module`. */
 export function withDebugger(words: readonly string[], added: readonly string[] | undefined): string[] {
-  let at = 1;
-  while (words[at]?.startsWith('-') && !/^-[mc]/.test(words[at]!)) at += /^-[XW]$/.test(words[at]!) ? 2 : 1;
+  const at = placeOfScript(words);
   return [...words.slice(0, at), ...(added ?? []), ...words.slice(at)];
 }
 
@@ -154,7 +162,8 @@ function plain(value: ParamValue): string {
 export function paramAt(params: Params, path: string): ParamValue | undefined {
   let value: ParamValue | undefined = params;
   for (const part of path.split('.')) {
-    if (value === null || typeof value !== 'object' || Array.isArray(value)) return undefined;
+    if (value === null || typeof value !== 'object' || Array.isArray(value) || !Object.hasOwn(value, part))
+      return undefined;
     value = value[part];
   }
   return value;

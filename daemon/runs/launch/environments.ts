@@ -10,6 +10,13 @@ export interface Environment {
   interpreter?: string;
 }
 
+/** Returns the environment of the shell or editor that has started this daemon. */
+export function ownEnvironment(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
+
 /** Variables that belong to a shell, a terminal or an editor: no training depends on them. */
 const SHELL_VARIABLES =
   /^(_|SHLVL|PWD|OLDPWD|INIT_CWD|SHELL|COLUMNS|LINES|TERM(_.*)?|COLORTERM|PS\d|LS_COLORS|HIST.*|STY|WINDOW(ID|PATH)?|DISPLAY|XAUTHORITY|DBUS_.*|XDG_.*|SSH_.*|GPG_.*|TMUX.*|VTE_.*|VSCODE_.*|ELECTRON_.*|CHROME_.*|GIT_ASKPASS|npm_.*|NODE_.*|DEBUGINFOD_URLS|MAIL|LOGNAME|USERNAME|TRAINSTASH_.*)$/;

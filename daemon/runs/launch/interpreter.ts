@@ -2,7 +2,8 @@
  * Finds the program that a command means, in the environment of the requesting client: the daemon has none of its own.
  */
 import { accessSync, constants, statSync } from 'node:fs';
-import { basename, delimiter, isAbsolute, join } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
+import { isPython } from '../../../base/python-words.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 
 const WINDOWS = process.platform === 'win32';
@@ -26,13 +27,24 @@ export function resolveProgram(
     'commandMissing',
     PYTHON.test(program)
       ? `No Python was found: looked at ${listText(searched)}. Nothing was started. Activate the environment in the shell, or select an interpreter in the editor.`
-      : `"${program}" was not found: looked at ${listText(searched)}. Nothing was started.`,
+      : programProblem(program, searched),
     { program, searched },
   );
 }
 
-export function isPython(program: string): boolean {
-  return /^(python|pypy)[\d.]*(\.exe)?$/i.test(basename(program));
+/** Says why a program cannot be started: it is missing, or is a file without the mode of a program. */
+function programProblem(program: string, searched: readonly string[]): string {
+  const [path] = searched;
+  if (searched.length === 1 && statSync(path!, { throwIfNoEntry: false })?.isFile())
+    return `"${program}" cannot be run: ${path} is not executable. Nothing was started. \`chmod +x\` makes it so, or name the program that reads it: \`bash ${program}\`.`;
+  return `"${program}" was not found: looked at ${listText(searched)}. Nothing was started.`;
+}
+
+/** Lists the Pythons of a project that exist, those of the job's own command first. */
+export function pythonsFor(run: readonly string[] | null, where: Parameters<typeof resolveProgram>[1]): string[] {
+  const [program] = run ?? [];
+  const own = program !== undefined && isPython(program) && !PYTHON.test(program) ? candidatesFor(program, where) : [];
+  return [...own, ...pythons('python3', where)].filter(isExecutable);
 }
 
 function pythons(program: string, { root, environment, interpreter }: Parameters<typeof resolveProgram>[1]): string[] {

@@ -15,8 +15,10 @@ import { deviceVariables, type Grant } from '../../devices/allocate.ts';
 import { type ProjectContext, sessionOf } from '../context.ts';
 import type { RunControl } from '../control.ts';
 import { withDeadline } from '../deferred.ts';
+import type { Ended } from '../live/ended.ts';
+import type { Away } from '../live/follower.ts';
 import { watchLimits } from '../live/limits.ts';
-import { type Ended, LiveRun } from '../live/live-run.ts';
+import { LiveRun } from '../live/live-run.ts';
 import { nextRestart } from '../live/restart.ts';
 import { otherCodeNotices, passedOverNotices, restoredNotices } from '../live/said.ts';
 import { rememberOutputs } from '../outputs.ts';
@@ -24,8 +26,9 @@ import { newSession } from '../records.ts';
 import { hasOtherParams, recentValues } from './earlier.ts';
 import { type Environment, namesOf } from './environments.ts';
 import { codeDifference, identityOf, type Measured } from './identity.ts';
-import { type OriginalCode, originalCodeNotices } from './original-code.ts';
+import { isPrivateCopy, type OriginalCode, originalCodeNotices } from './original-code.ts';
 import { prepareSession } from './prepare.ts';
+import { uvVariables } from './rebuilt.ts';
 
 /** Longest wait of a start for "started" or a failure, so that a typo is an error and not a failed run. */
 const START_WAIT_MS = 20_000;
@@ -39,6 +42,9 @@ export interface LaunchOptions extends Environment, RunControl {
   restarts?: number;
   backend?: string;
   backendSetting?: string;
+  /** Engine to run on, and its number of nodes; absent: as the job says, else here. */
+  engine?: string;
+  nodes?: number;
   debugger?: readonly string[];
 }
 
@@ -90,7 +96,7 @@ export type OnEnded = (run: Run, root: string) => void;
 export interface Restarts {
   /** Notes on disk that the run is to be restarted: its delay must not be lost with the daemon. */
   plan(run: Run, launch: Launch, environment: Environment): void;
-  start(run: string, options: LaunchOptions): Promise<Run>;
+  start(run: string, options: LaunchOptions & { code?: 'then' }): Promise<Run>;
   /** Removes the note. */
   drop(run: string): void;
   /** Returns the record of a run that goes on later by itself, or whose rollback was refused; null: neither. */
@@ -127,7 +133,10 @@ export class Launcher {
 
   /** Runs that hold devices: live ones, those being launched, and those that restart after a delay. */
   get claims(): Run[] {
-    const live = this.live.map((one) => (one.isBeginning ? { ...one.run, cooperative: true } : one.run));
+    // Those on engines hold devices of their nodes.
+    const live = this.live
+      .filter(({ run }) => !run.engine)
+      .map((one) => (one.isBeginning ? { ...one.run, cooperative: true } : one.run));
     const others = [...this.#launching.values(), ...this.#restartTimers.values()];
     return [...live, ...others.filter(({ id }) => !this.#live.has(id))];
   }
@@ -164,9 +173,9 @@ export class Launcher {
   }
 
   /** Takes over a session that runs, or ran, without this daemon. */
-  adopt(run: Run, session: Session, launch: Launch): void {
+  adopt(run: Run, session: Session, launch: Launch, away?: Away): void {
     if (this.#live.has(run.id)) return;
-    this.#follow(run, session, launch, sessionOf(this.#context, session.id));
+    this.#follow(run, session, launch, sessionOf(this.#context, session.id), away);
   }
 
   dispose(): void {
@@ -244,7 +253,7 @@ export class Launcher {
         skip: rest.skip ?? null,
         recent: checkpoint ? await recentValues(store, run, checkpoint) : {},
       },
-      ...this.#withDevices(run),
+      ...this.#environmentFor(run, rest.original),
     });
     const before = await this.#lastIdentity(run);
     // Preparing may take long, and the process runs the code that is there at its end.
@@ -279,16 +288,19 @@ export class Launcher {
     await live.addNotices([
       ...(prepared.restoredFiles ? restoredNotices(prepared.restoredFiles) : []),
       ...(checkpoint ? passedOverNotices(run, checkpoint.step, rest.passedOver) : []),
-      ...(rest.original ? originalCodeNotices(rest.original) : []),
+      ...(rest.original
+        ? originalCodeNotices(rest.original, run, root, this.#environments.get(run.id)?.interpreter)
+        : []),
       ...otherCodeNotices(session.ordinal, before, identity, difference),
     ]);
     return live;
   }
 
-  /** Returns the run's environment, in which a process sees the devices that the run was given. */
-  #withDevices({ id, devices }: Run): Environment {
+  /** Returns the run's environment, in which a process sees the devices that the run was given, and the packages of its code. */
+  #environmentFor({ id, devices }: Run, original: OriginalCode | null | undefined): Environment {
     const known = this.#environments.get(id) ?? { environment: {} };
-    return { ...known, environment: { ...known.environment, ...deviceVariables(devices) } };
+    const uv = original ? uvVariables(original.folder, known.interpreter) : {};
+    return { ...known, environment: { ...known.environment, ...deviceVariables(devices), ...uv } };
   }
 
   /** Lists the variables that another environment has to have as well, without those for the devices of this session. */
@@ -303,9 +315,10 @@ export class Launcher {
     return sessions.findLast(({ purpose }) => purpose === 'train')?.identity ?? run;
   }
 
-  #follow(run: Run, session: Session, launch: Launch, directory: SessionDirectory): LiveRun {
+  #follow(run: Run, session: Session, launch: Launch, directory: SessionDirectory, away?: Away): LiveRun {
     const live = new LiveRun(this.#context, run, session, launch, directory, {
       ended: (ended) => this.#onEnded(ended),
+      away,
       otherWriters: () => this.#othersWriting(run.id, launch.root),
       wrote: (paths) => {
         this.#barrier.wrote(launch.root, run.id, paths);
@@ -361,10 +374,12 @@ export class Launcher {
     const planned: Run = { ...run, restart: { ...next.policy } };
     if (launch) this.#restarts.plan(planned, launch, options);
     void this.put(planned);
+    const isOriginal = launch && isPrivateCopy(this.#context, run.id, launch.cwd);
+    const code = isOriginal ? { code: 'then' as const } : {};
     const timer = setTimeout(() => {
       this.#restartTimers.delete(timer);
       this.#restarts
-        .start(run.id, { root: launch?.root, ...options })
+        .start(run.id, { root: launch?.root, ...options, ...code })
         .then((resumed) => this.#live.get(resumed.id)?.update({ restart: { ...next.policy } }))
         .catch(async (error: Error) => {
           this.#restarts.drop(run.id);

@@ -9,6 +9,8 @@ import type { ProjectContext } from '../context.ts';
 import type { LaunchNotice } from '../live/said.ts';
 import type { Identity } from '../records.ts';
 import { isOfPackage } from './prepare.ts';
+import { isRebuilt } from './rebuilt.ts';
+import { lockIn, lockOfThen } from './then.ts';
 
 export interface OriginalCode {
   /** Private copy of the worktree as it was. */
@@ -38,26 +40,49 @@ export async function originalCode(
       { run: run.id, status: run.status, allowed: [] },
     );
   // In the run's own folder: it is deleted with the run.
-  const folder = inside(place.store, `files/${run.id}/code-${code.slice(0, 12)}`);
+  const folder = `${copyPrefix(place.store, run.id)}${code.slice(0, 12)}`;
   mkdirSync(dirname(folder), { recursive: true });
   await privateCopy(place, { tree: code, commit }, folder);
   return { folder, identity: { branch, branchId: branchId ?? null, commit, dirty, code, codeLeftOut } };
 }
 
-/** Says which code a session runs, and what of it is not there. */
-export function originalCodeNotices({ folder, identity }: OriginalCode): LaunchNotice[] {
+/** Tells whether a folder is a private copy of a run's worktree. */
+export function isPrivateCopy({ place }: Pick<ProjectContext, 'place'>, run: string, folder: string): boolean {
+  return folder.startsWith(copyPrefix(place.store, run));
+}
+
+function copyPrefix(store: string, run: string): string {
+  return inside(store, `files/${run}/code-`);
+}
+
+/** Says which code a session runs, and what of it is not there. `interpreter`: the Python that was asked for. */
+export function originalCodeNotices(
+  { folder, identity }: OriginalCode,
+  { number }: Run,
+  root: string,
+  interpreter?: string,
+): LaunchNotice[] {
   const { codeLeftOut } = identity;
   const left =
     codeLeftOut.length > 0 ? ` Files that were too large to be kept are missing: ${codeLeftOut.join(', ')}.` : '';
-  const text = `It runs the code of then, in ${folder}. What git ignores, such as data, is today's.${left}`;
-  return [{ code: 'originalCode', level: codeLeftOut.length > 0 ? 'warning' : 'info', text }];
+  const isOfThen = interpreter !== undefined && isRebuilt(folder, interpreter);
+  const packages = isOfThen ? ` Its packages are those of its ${lockIn(folder) ?? 'lock file'}.` : '';
+  const text = `It runs the original code, in ${folder}. What git ignores, such as data, is today's.${packages}${left}`;
+  const lock = isOfThen ? null : lockOfThen(folder, root);
+  const others =
+    lock &&
+    `Its ${lock} is not today's, and its packages are today's. \`trainstash resume ${number} --code then --environment then\` installs those of then, in a folder of Trainstash's own.`;
+  return [
+    { code: 'originalCode', level: codeLeftOut.length > 0 ? 'warning' : 'info', text },
+    ...(others ? [{ code: 'otherPackages', level: 'warning' as const, text: others }] : []),
+  ];
 }
 
-/** Throws `paramInvalid` for a run with the code of then that would wait: the queue starts runs with the code in the tree. */
+/** Throws `paramInvalid` for a run with its original code that would wait: the queue starts runs with the code in the tree. */
 export function requireAtOnce({ name, number }: Run): never {
   throw new TrainstashError(
     'paramInvalid',
-    `${name} cannot wait in the queue with the code of then. Nothing was started; \`trainstash resume ${number} --code then\` starts it at once.`,
+    `${name} cannot wait in the queue with its original code. Nothing was started; \`trainstash resume ${number} --code then\` starts it at once.`,
     { param: 'code', expected: 'a start without a queue' },
   );
 }

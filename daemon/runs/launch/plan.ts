@@ -7,6 +7,7 @@ import type { JobConfig } from '../../../protocol/config.ts';
 import type { Checkpoint, Params, Run, RunOrigin } from '../../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../../protocol/errors.ts';
 import { isModelName } from '../../../protocol/model-names.ts';
+import { isNotebook } from '../../../protocol/notebook.ts';
 import { readHead } from '../../code/project.ts';
 import { isDiverged, newerThan, newestGood } from '../../store/maintenance/retention.ts';
 import { findJob, readConfig } from '../config.ts';
@@ -14,14 +15,16 @@ import type { ProjectContext } from '../context.ts';
 import { jobOfRun, paramsGiven, withParams } from './ad-hoc.ts';
 import { splitWords } from './command.ts';
 import { resumesItself } from './consents.ts';
+import { programOf } from './environments.ts';
 import { codeDifference, type Measured, machineNow, measure } from './identity.ts';
-import { resolveProgram } from './interpreter.ts';
 import { type OriginalCode, originalCode } from './original-code.ts';
 import { chooseParams, describeDifferences, preflight } from './preflight.ts';
 import { isOfPackage } from './prepare.ts';
 import { pythonFacts } from './python-facts.ts';
+import { isRebuilt } from './rebuilt.ts';
 import { savedResumeCommand } from './save-as-job.ts';
 import { requireKnown } from './secret-params.ts';
+import { interpreterDifferences } from './then.ts';
 
 export interface PlanOptions {
   run?: string;
@@ -69,6 +72,7 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
     : options.run
       ? await store.findRun(options.run)
       : await newestResumable(context);
+  if (run.command && !options.command && isNotebook(run.command.words)) throw notebookGoesOn(run);
   const { checkpoint, passedOver } = options.from
     ? {
         checkpoint:
@@ -111,6 +115,12 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   const startsAnew =
     facts !== null && job.module === undefined && !isOfPackage(facts.checkpoint) && job.resume === undefined;
   if (startsAnew && !resumesItself(place.store, run.job)) differences.push(STARTS_ANEW);
+  if (original) {
+    const program = programNow(job, place.root, options);
+    const isOfThen = program !== null && isRebuilt(original.folder, program);
+    const asked = options.environment ?? {};
+    differences.push(...(await interpreterDifferences(context, checkpoint, program, asked, isOfThen)));
+  }
   if (run.origin && !(await hasSessionHere(context, run))) differences.push(...firstTimeHere(run, run.origin));
   if (run.command) {
     const named = { ...run, overrides: [...run.overrides, ...Object.keys(set)] };
@@ -120,6 +130,16 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   }
   const given = [...new Set([...overrides, ...Object.keys(set)])];
   return { run, checkpoint, passedOver, job, params, overrides: given, differences, startsAnew, measured, original };
+}
+
+function notebookGoesOn({ name, command }: Run): TrainstashError<'notebookGoesOn'> {
+  const notebook = command?.words.at(-1)?.endsWith('.ipynb') ? command.words.at(-1)! : null;
+  return new TrainstashError(
+    'notebookGoesOn',
+    `${name} is a run of ${notebook ? `the notebook ${notebook}` : 'a notebook'}, and goes on in its kernel. Its checkpoints are safe; nothing ` +
+      'was started. Run its cells with trainstash.init(resume="last", …).',
+    { run: name, notebook },
+  );
 }
 
 /** Difference to accept once for each job: accepting it means that the script continues by itself. */
@@ -154,15 +174,18 @@ function firstTimeHere(run: Run, { remote, machine, sentAt, wasLive }: RunOrigin
 }
 
 async function interpreterNow(job: JobConfig, root: string, options: PlanOptions): Promise<Record<string, string>> {
-  const { environment, interpreter } = options;
-  if (job.run === undefined || !environment || Object.keys(environment).length === 0) return {};
-  try {
-    const words = typeof job.run === 'string' ? (splitWords(job.run) ?? []) : job.run;
-    const [program] = resolveProgram(words, { cwd: join(root, job.cwd ?? ''), root, environment, interpreter });
-    return await pythonFacts(program, environment);
-  } catch {
-    return {}; // The launch says what is wrong with it.
-  }
+  const program = programNow(job, root, options);
+  return program === null ? {} : pythonFacts(program, options.environment ?? {});
+}
+
+/** Finds the program of the job's command; null: there is none, or nobody may ask it anything. */
+function programNow(job: JobConfig, root: string, { environment, interpreter }: PlanOptions): string | null {
+  if (job.run === undefined || !environment || Object.keys(environment).length === 0) return null;
+  const words = typeof job.run === 'string' ? (splitWords(job.run) ?? []) : job.run;
+  // The launch says what is wrong with it.
+  return words.length === 0
+    ? null
+    : programOf(words, { cwd: join(root, job.cwd ?? ''), root, environment, interpreter });
 }
 
 async function backendNow(
@@ -212,7 +235,8 @@ async function newestResumable({ store, place }: ProjectContext): Promise<Run> {
   const { branch } = place.git ? await readHead(place.root) : { branch: null };
   const candidates = await store.runsWithStatus(['paused', 'failed', 'lost']);
   const newest = candidates
-    .filter((run) => run.branch === branch && run.trashedAt === null)
+    // A sweep decides itself which of its runs go on.
+    .filter((run) => run.branch === branch && run.trashedAt === null && run.sweep?.mark === undefined)
     .sort((a, b) => (b.endedAt ?? b.createdAt) - (a.endedAt ?? a.createdAt))[0];
   if (newest) return newest;
   throw new TrainstashError(

@@ -3,18 +3,20 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { inside } from '../../../base/inside.ts';
+import { isPython } from '../../../base/python-words.ts';
 import type { JobConfig } from '../../../protocol/config.ts';
 import type { Checkpoint, Params, Run, Session } from '../../../protocol/domain.ts';
 import { maskParams, maskWords } from '../../../protocol/secrets.ts';
 import { type CheckpointFile, type Launch, TORCH_STATE_FILE } from '../../../protocol/session.ts';
 import { SessionDirectory } from '../../../session/directory.ts';
-import { spawnTrainer } from '../../../session/launch.ts';
+import { type RealCommand, spawnTrainer } from '../../../session/launch.ts';
 import { declaredLinks } from '../../branches/links.ts';
 import { type ProjectContext, sessionOf, sessionsPath } from '../context.ts';
 import { notPython } from '../errors.ts';
 import { type Identity, newLaunch } from '../records.ts';
 import { fill, type Placeholders, paramVariables, withDebugger, wordsOf } from './command.ts';
-import { isPython, resolveProgram } from './interpreter.ts';
+import { programInside } from './container.ts';
+import { resolveProgram } from './interpreter.ts';
 import { type KnownPartsStore, knownParts } from './known-parts.ts';
 import { pythonFacts } from './python-facts.ts';
 import { type RestoredFiles, restoreFiles } from './restore-files.ts';
@@ -45,6 +47,8 @@ export interface PreparedSession {
   backendReason: string;
   /** Result of restoring the files of a script that saves by itself. */
   restoredFiles: RestoredFiles | null;
+  /** Command with the secrets that must not be on disk; null for a module. */
+  real: RealCommand | null;
   /** Records the code that the session runs; call it before `start`. */
   recordAs(identity: Identity): void;
   start(): ChildProcess;
@@ -105,7 +109,7 @@ export function isOfPackage(facts: CheckpointFile): boolean {
  * Selects the params to pass as words of the command, without those that the script itself has reported: they may not
  * be options at all.
  */
-function givenParams(run: Run, job: JobConfig, params: Params): Params {
+export function givenParams(run: Run, job: JobConfig, params: Params): Params {
   const names = new Set([...Object.keys(job.params), ...run.overrides]);
   return Object.fromEntries(Object.entries(params).filter(([name]) => names.has(name)));
 }
@@ -138,6 +142,7 @@ async function prepareModule(
     launch,
     backendReason: reason,
     restoredFiles: null,
+    real: null,
     recordAs: (identity) => record(context, launch, identity),
     start: () =>
       spawnTrainer(
@@ -168,7 +173,10 @@ async function prepareCommand(
   // Before anything is written, so that a faulty command changes nothing.
   const first = commandOf(job, values, ofScript ? { ...values, checkpoint: '', stem: '' } : null);
   const withVariables = { ...environment, ...first.variables };
-  const [program] = resolveProgram(first.words, { cwd, root: launch.root, environment: withVariables, interpreter });
+  const where = { cwd, root: launch.root, environment: withVariables, interpreter };
+  const program = job.container
+    ? programInside(job.container, first.words, where)
+    : resolveProgram(first.words, where)[0];
   if (request.debugger && !isPython(program)) throw notPython(program);
   mkdirSync(dir, { recursive: true });
   SessionDirectory.create(sessionsPath(context), launch);
@@ -189,7 +197,9 @@ async function prepareCommand(
     checkpoints: job.checkpoints,
     usesPackage: facts !== null && isOfPackage(facts),
     parts: context.store ? await knownParts(context.store, run) : {},
-    facts: await pythonFacts(program, withVariables),
+    // The Python of an image is asked by nobody: the package tells its versions.
+    facts: job.container ? {} : await pythonFacts(program, withVariables),
+    container: job.container,
   };
   const resume = launch.resume && {
     ...launch.resume,
@@ -197,18 +207,17 @@ async function prepareCommand(
   };
   const complete: Launch = { ...launch, command, resume };
   SessionDirectory.create(sessionsPath(context), complete);
+  // The disk only holds the command with masks.
+  const real = { words: withDebugger([program, ...words.slice(1)], request.debugger), env: variables };
   return {
     directory,
     launch: complete,
     backendReason: '',
     restoredFiles: restored,
+    real,
     recordAs: (identity) => record(context, complete, identity),
-    // The disk only holds the command with masks.
     start: () =>
-      spawnTrainer(directory, context.runner, cwd, environment, {
-        command: { words: withDebugger([program, ...words.slice(1)], request.debugger), env: variables },
-        params: secretsOf(complete, params),
-      }),
+      spawnTrainer(directory, context.runner, cwd, environment, { command: real, params: secretsOf(complete, params) }),
   };
 }
 
@@ -228,7 +237,7 @@ function stampOf(path: string): NonNullable<Launch['resume']>['verified'] {
 }
 
 /** Builds the command. `from` has the placeholders of a checkpoint that the script is told to load. */
-function commandOf(job: JobConfig, values: Placeholders, from: Placeholders | null) {
+export function commandOf(job: JobConfig, values: Placeholders, from: Placeholders | null) {
   const words = wordsOf(from && job.resume ? job.resume : job.run!, job.args, from && job.resume ? from : values);
   const own = Object.fromEntries(Object.entries(job.env).map(([name, text]) => [name, fill(text, values)]));
   return { words, variables: { ...own, ...paramVariables(values.params, job.args) } };

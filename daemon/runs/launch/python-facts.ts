@@ -29,3 +29,38 @@ export function pythonFacts(program: string, environment: Record<string, string>
     });
   });
 }
+
+/** A package that is imported from the folder in which it is developed. */
+export interface EditableInstall {
+  name: string;
+  path: string;
+}
+
+const EDITABLE = `
+import json
+from importlib import metadata
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+found = []
+for one in metadata.distributions():
+    try:
+        about = json.loads(one.read_text("direct_url.json") or "{}")
+        if about.get("dir_info", {}).get("editable"):
+            found.append({"name": one.metadata["Name"], "path": url2pathname(urlparse(about["url"]).path)})
+    except Exception: pass
+print(json.dumps(found))`;
+
+/** Lists the packages that a Python imports in editable mode; empty when it does not answer. */
+export function editableInstalls(program: string, environment: Record<string, string>): Promise<EditableInstall[]> {
+  if (!/^(pypy|python)[\d.]*(\.exe)?$/i.test(basename(program))) return Promise.resolve([]);
+  return new Promise((resolve) => {
+    const options = { env: trainingEnvironment(environment), timeout: PROBE_MS, cwd: '/' };
+    execFile(program, ['-c', EDITABLE], options, (error, stdout) => {
+      try {
+        resolve(error ? [] : (JSON.parse(stdout) as EditableInstall[]));
+      } catch {
+        resolve([]);
+      }
+    });
+  });
+}

@@ -1,8 +1,11 @@
 /** Entries of the queue in their first state, and texts about what queued runs wait for. Pure. */
+import { join } from 'node:path';
+import type { JobConfig } from '../../../protocol/config.ts';
 import type { Run } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { integer } from '../../../protocol/words.ts';
 import type { ProjectContext } from '../context.ts';
+import { splitWords } from './command.ts';
 import { type CodeDifference, differenceText } from './identity.ts';
 import type { QueueEntry } from './queue.ts';
 
@@ -93,4 +96,13 @@ export function newEntry(run: Run, root: string): QueueEntry {
     interruption: null,
     rollback: null,
   };
+}
+
+/** Returns the words that name the program; null: the job has no command. */
+export function wordsOf({ run }: JobConfig): readonly string[] | null {
+  return typeof run === 'string' ? splitWords(run) : (run ?? null);
+}
+
+export function placeOf(root: string, { cwd }: JobConfig): { root: string; cwd: string } {
+  return { root, cwd: join(root, cwd ?? '') };
 }

@@ -2,7 +2,6 @@
  * Queued runs. Each starts at its turn if the tree has the code that it was queued with, and if its environment is
  * known; else it waits and says what for. A ready run passes those that wait for the user.
  */
-import { join } from 'node:path';
 import type { JobConfig } from '../../../protocol/config.ts';
 import type { Run, Waiting } from '../../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
@@ -13,7 +12,6 @@ import { findJob, readConfig } from '../config.ts';
 import type { ProjectContext } from '../context.ts';
 import { interruptionNotices } from '../live/said.ts';
 import { jobOfRun } from './ad-hoc.ts';
-import { splitWords } from './command.ts';
 import { type Environment, namesOf, obstacleOf, programOf } from './environments.ts';
 import { codeDifference, measure, measureStable } from './identity.ts';
 import type { Barrier, Launcher, Launching } from './launcher.ts';
@@ -28,9 +26,11 @@ import {
   migratedEntry,
   newEntry,
   nextSteps,
+  placeOf,
   requireTarget,
   secretParamsText,
   secretText,
+  wordsOf,
 } from './queue-entries.ts';
 import { lostParams } from './secret-params.ts';
 
@@ -38,9 +38,10 @@ const NOT_CHECKED_YET: Waiting = { for: 'device', behind: null };
 /** Waits that a person has to end. */
 const PERSON: ReadonlySet<Waiting['for']> = new Set(['environment', 'code', 'files']);
 
-/** Place in the queue, and conditions for the start. */
+/** Place in the queue, conditions for the start, and facts about an environment whose values are not known. */
 export type QueueConditions = Partial<
-  Pick<QueueEntry, 'priority' | 'urgent' | 'interrupts' | 'accepted' | 'after' | 'notBefore'>
+  Pick<QueueEntry, 'priority' | 'urgent' | 'interrupts' | 'accepted' | 'after' | 'notBefore'> &
+    Pick<QueueEntry, 'interpreter' | 'program' | 'variables'>
 >;
 
 export interface QueuedSetup {
@@ -83,18 +84,18 @@ export class QueuedRuns {
   /** Adds a run to the queue. A run that is queued already keeps its turn. */
   async add(
     { run, job, checkpoint, accept, root, measured }: Launching,
-    environment: Environment,
+    environment: Environment | undefined,
     conditions: QueueConditions = {},
   ): Promise<Run> {
     const { launcher } = this.#setup;
     const { branch, branchId, commit, dirty, code } = measured.identity;
-    launcher.remember(run.id, environment);
+    if (environment) launcher.remember(run.id, environment);
     this.#queue.put({
       ...newEntry(run, root),
       checkpoint: checkpoint?.id ?? null,
       accept,
       identity: { branch, branchId, commit, dirty, code },
-      ...this.#factsOf(root, job, environment),
+      ...(environment ? this.#factsOf(root, job, environment) : {}),
       ...conditions,
     });
     return launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
@@ -210,6 +211,13 @@ export class QueuedRuns {
     this.#queue.branchesRenamed(names);
   }
 
+  /** Takes a run out that is sent elsewhere. Returns a function that puts it back. */
+  takeOut(run: string): () => void {
+    const entry = this.#queue.get(run);
+    this.remove(run);
+    return () => void (entry && this.#queue.put(entry));
+  }
+
   remove(run: string): void {
     this.#queue.remove(run);
     if (this.#starting === run) this.#starting = null;
@@ -243,7 +251,7 @@ export class QueuedRuns {
       } else this.#queue.remove(run.id);
     }
     for (const run of await context.store.runsWithStatus(['queued']))
-      if (!isLive(run.id) && !this.#queue.has(run.id)) this.#queue.put(migratedEntry(run, context));
+      if (!run.engine && !isLive(run.id) && !this.#queue.has(run.id)) this.#queue.put(migratedEntry(run, context));
   }
 
   /** Counts the runs that wait for an environment. */
@@ -258,7 +266,8 @@ export class QueuedRuns {
     const run = entry && (await this.#setup.context.store.run(id));
     const { launcher } = this.#setup;
     if (!entry || launcher.isLaunching(id) || launcher.find(id)) return false;
-    if (run?.status !== 'queued') {
+    // One that waits on an engine is not this queue's, whatever its entry says.
+    if (run?.status !== 'queued' || run.waiting?.for === 'engine') {
       // The record of a run that has just been interrupted follows.
       if (!entry.interruption) this.#queue.remove(id);
       return false;
@@ -387,13 +396,4 @@ export class QueuedRuns {
     if (!isKnown) await this.#setup.launcher.put({ ...run, reason, waiting });
     return false;
   }
-}
-
-/** Returns the words that name the program; null: the job has no command. */
-function wordsOf({ run }: JobConfig): readonly string[] | null {
-  return typeof run === 'string' ? splitWords(run) : (run ?? null);
-}
-
-function placeOf(root: string, { cwd }: JobConfig): { root: string; cwd: string } {
-  return { root, cwd: join(root, cwd ?? '') };
 }

@@ -1,5 +1,5 @@
 /** Finds the script that a command starts, by its words. Pure. */
-import { isPython } from './interpreter.ts';
+import { isPython } from '../../../base/python-words.ts';
 
 export interface ScriptWord {
   /** Position among the words. */

@@ -44,12 +44,20 @@ export interface FollowerEvents {
   ended(exit: ExitRecord | null): Promise<void>;
 }
 
+/** Life of a session that runs elsewhere, where no lock of it can be seen. */
+export interface Away {
+  isAlive(): boolean;
+  kill(): Promise<void>;
+}
+
 export interface FollowerSetup {
   store: Store;
   directory: SessionDirectory;
   session: Session;
   /** Event files of the session, the runner's first: its events come first. */
   sources: readonly EventSource[];
+  /** Absent: the session's lock tells whether it lives. */
+  away?: Away | undefined;
   /** Collects what a command left whose runner died without an exit record; absent: there is nothing to collect. */
   leftovers?(wasSeen: boolean): Promise<void>;
   /** Returns the run as it is now, for the checkpoint's identity. */
@@ -122,7 +130,7 @@ export class Follower {
   async #lookOnce(): Promise<void> {
     if (this.#over) return;
     // Liveness is read first: everything that a dead runner wrote is then complete.
-    const alive = isAlive(this.directory);
+    const alive = this.#setup.away?.isAlive() ?? isAlive(this.directory);
     const exit = this.directory.exit();
     await this.#storeEvents();
     await this.#storeInbox();

@@ -1,23 +1,34 @@
 /** Requests to a live or queued run: pause, stop, input, a checkpoint. */
-import type { Checkpoint, Run, RunStatus } from '../../../protocol/domain.ts';
+import type { Checkpoint, Notice, Run, RunStatus } from '../../../protocol/domain.ts';
+import { maskText } from '../../../protocol/secrets.ts';
 import type { TerminalInput } from '../../../protocol/session.ts';
 import type { ProjectContext } from '../context.ts';
+import type { EngineRuns } from '../engines/engine-runs.ts';
 import { cannotSave, pauseLoses, wrongStatus } from '../errors.ts';
 import type { Device, Launcher } from '../launch/launcher.ts';
 import type { QueuedRuns } from '../launch/queued.ts';
 import type { LiveRun } from './live-run.ts';
+
+const MAX_NOTICES = 20;
 
 export class LiveRequests {
   readonly #context: ProjectContext;
   readonly #launcher: Launcher;
   readonly #queued: QueuedRuns;
   readonly #device: Device;
+  readonly #engines: EngineRuns;
 
-  constructor(context: ProjectContext, launcher: Launcher, queued: QueuedRuns, device: Device) {
+  constructor(context: ProjectContext, launcher: Launcher, queued: QueuedRuns, device: Device, engines: EngineRuns) {
+    this.#engines = engines;
     this.#context = context;
     this.#launcher = launcher;
     this.#queued = queued;
     this.#device = device;
+  }
+
+  /** Runs whose sessions are live. */
+  get live(): readonly LiveRun[] {
+    return this.#launcher.live;
   }
 
   /** Pauses a run. Throws `pauseLoses` for a script that cannot save when asked, unless that was accepted. */
@@ -30,6 +41,17 @@ export class LiveRequests {
     // If it was just making way for an urgent run it would go on afterwards.
     this.#queued.remove(run.id);
     return accept && live.isBeginning ? live.endWithoutSaving() : live.requestPause();
+  }
+
+  /** Gives a run a notice, also while it is live. */
+  async tell(id: string, { code, level, text }: Pick<Notice, 'code' | 'level' | 'text'>): Promise<void> {
+    const live = this.#launcher.find(id);
+    if (live) return live.addNotices([{ code, level, text }]);
+    const run = await this.#context.store.run(id);
+    if (!run) return;
+    const notice = { code, level, text: maskText(text), step: run.step, at: Date.now() };
+    await this.#launcher.put({ ...run, notices: [...run.notices, notice].slice(-MAX_NOTICES) });
+    this.#context.announce.notice(run, notice);
   }
 
   async input(query: string, input: TerminalInput): Promise<void> {
@@ -59,6 +81,7 @@ export class LiveRequests {
   }
 
   async #unqueue(run: Run, status: RunStatus): Promise<Run> {
+    if (this.#engines.has(run.id)) return this.#engines.withdraw(run, status);
     this.#queued.remove(run.id);
     // A paused run must be found again; one that was dropped never did anything, so it is a draft.
     const draft = status === 'stopped' && run.sessions === 0;

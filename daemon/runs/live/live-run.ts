@@ -23,6 +23,7 @@ import { deferred } from '../deferred.ts';
 import { labelOf } from '../naming.ts';
 import { beginningOf } from './beginning.ts';
 import { BeginningScript } from './beginning-script.ts';
+import type { LiveRunEvents } from './ended.ts';
 import { endedRun } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
@@ -34,24 +35,6 @@ import { type LaunchNotice, quotaNotice, stalledNotice } from './said.ts';
 
 const PERSIST_MS = 2_000;
 const MAX_NOTICES = 20;
-
-export interface Ended {
-  run: Run;
-  exit: ExitRecord | null;
-  directory: SessionDirectory;
-  session: Session;
-  forced: boolean;
-  /** True if somebody had asked it to pause or to stop. */
-  asked: boolean;
-}
-
-/** Calls from a live run to its surroundings. */
-export interface LiveRunEvents {
-  ended(ended: Ended): Promise<void>;
-  /** Names other scripts in the same worktree that may save to any path. */
-  otherWriters(): string[];
-  wrote(paths: readonly string[]): void;
-}
 
 export class LiveRun {
   readonly follower: Follower;
@@ -94,7 +77,8 @@ export class LiveRun {
       directory,
       session,
       sources: launch.command ? ['runnerEvents', 'events'] : ['events'],
-      leftovers: launch.command ? (wasSeen) => takeLeftovers(context, directory, wasSeen) : undefined,
+      away: events.away,
+      leftovers: launch.command && !events.away ? (wasSeen) => takeLeftovers(context, directory, wasSeen) : undefined,
       // A checkpoint belongs to the code that made it, not to that of the run's first session.
       run: () => this.atLaunch,
       log: context.log,
@@ -172,7 +156,8 @@ export class LiveRun {
   /** Kills the trainer; settles when the run has ended. */
   async kill(): Promise<void> {
     this.#forced = true;
-    signalRunner(this.follower.directory, 'SIGKILL');
+    if (this.#events.away) await this.#events.away.kill();
+    else signalRunner(this.follower.directory, 'SIGKILL');
     await this.follower.finished;
   }
 

@@ -10,7 +10,7 @@ import { prunePrinted } from '../../../session/printed.ts';
 import { isSetAside } from '../../../session/sweep.ts';
 import { isAlive } from '../../../session/watch.ts';
 import { type ProjectContext, sessionIds, sessionOf, sessionsPath } from '../context.ts';
-import { newRun } from '../records.ts';
+import { newRun, sessionOfLaunch } from '../records.ts';
 import type { Runs } from '../runs.ts';
 
 /**
@@ -22,13 +22,15 @@ const UNFINISHED_MS = 60_000;
 const UNSTARTED = '.unstarted';
 
 export async function adoptSessions(context: ProjectContext, runs: Runs): Promise<void> {
+  await runs.engines.recover();
   const { store } = context;
   for (const name of readdirSync(sessionsPath(context)))
     if (name.endsWith(UNSTARTED)) rmSync(join(sessionsPath(context), name), { recursive: true, force: true });
   for (const directory of intactSessions(context)) {
     const { id } = directory;
     const launch = launchOf(directory);
-    if (!launch) continue;
+    // Lives on engines are followed by what their engine says.
+    if (!launch || (launch.run && launch.life !== undefined && runs.engines.has(launch.run))) continue;
     if (launch.purpose !== 'train') {
       discardReplay(directory, launch);
       continue;
@@ -44,8 +46,7 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
       prunePrinted(directory);
       continue;
     }
-    const run =
-      (launch.run && (await store.run(launch.run))) || (await store.createRun(await adoptedRun(context, launch)));
+    const run = (launch.run && (await store.run(launch.run))) || (await runOf(context, launch));
     const session = stored ?? (await recordSession(context, run, launch));
     runs.adopt(await withLiveStatus(context, run, session), session, launch);
   }
@@ -65,7 +66,12 @@ export async function adoptUnmanaged(context: ProjectContext, runs: Runs, seen: 
     seen.add(id);
     // The launcher follows the sessions that it starts.
     if (launch.run !== null || launch.purpose !== 'train' || (await context.store.session(id))) continue;
-    const run = await context.store.createRun(await adoptedRun(context, launch));
+    const run = await runOf(context, launch);
+    if (runs.liveRuns().some(({ id: other }) => other === run.id)) {
+      // An earlier life of it is just ending: this one is looked at again.
+      seen.delete(id);
+      continue;
+    }
     const session = await recordSession(context, run, launch);
     runs.adopt(await withLiveStatus(context, run, session), session, launch);
   }
@@ -93,13 +99,14 @@ function launchOf(directory: SessionDirectory): Launch | null {
 async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void> {
   const { store } = context;
   const followed = new Set(runs.liveRuns().map(({ id }) => id));
-  await runs.queued.recover((run) => followed.has(run));
+  await runs.queued.recover((run) => followed.has(run) || runs.engines.has(run));
   for (const run of await store.runsWithStatus(['starting', 'running', 'pausing', 'stopping'])) {
-    if (!followed.has(run.id))
-      await store.putRun({ ...run, status: 'lost', reason: 'its session directory is gone', endedAt: Date.now() });
+    if (!followed.has(run.id) && !runs.engines.has(run.id))
+      await runs.put({ ...run, status: 'lost', reason: 'its session directory is gone', endedAt: Date.now() });
   }
   for (const session of await store.openSessions()) {
-    if (!followed.has(session.run)) await store.putSession({ ...session, endedAt: Date.now() });
+    if (!followed.has(session.run) && !runs.engines.has(session.run))
+      await store.putSession({ ...session, endedAt: Date.now() });
   }
 }
 
@@ -136,6 +143,13 @@ function hasCheckpoints(directory: SessionDirectory): boolean {
   return directory.inbox().length > 0 || directory.claimed().some((name) => !isSetAside(name));
 }
 
+/** Returns the run of a session without a record: one that an earlier life of its job, or an earlier cell of its kernel, has begun; or a new one. */
+async function runOf(context: ProjectContext, launch: Launch): Promise<Run> {
+  const made = await adoptedRun(context, launch);
+  const known = launch.allocation?.restart || launch.resume ? await context.store.run(made.id) : undefined;
+  return known ?? context.store.createRun(made);
+}
+
 /** Makes the record of a run that was started without a daemon, or whose row was lost. */
 async function adoptedRun({ branches }: ProjectContext, launch: Launch): Promise<Run> {
   const { branch } = launch.identity;
@@ -166,16 +180,7 @@ async function adoptedRun({ branches }: ProjectContext, launch: Launch): Promise
 }
 
 async function recordSession(context: ProjectContext, run: Run, launch: Launch): Promise<Session> {
-  const session: Session = {
-    id: launch.session,
-    run: run.id,
-    ordinal: run.sessions + 1,
-    purpose: 'train',
-    startedAt: launch.createdAt,
-    endedAt: null,
-    resumedFrom: launch.resume && { checkpoint: launch.resume.checkpoint, step: launch.resume.step },
-    environment: {},
-  };
+  const session = sessionOfLaunch(run, launch);
   await context.store.putSession(session);
   return session;
 }
