@@ -1,56 +1,47 @@
 /** State of the daemon: open projects, trust, revision, and when it may exit. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StatePaths } from '../base/paths.ts';
 import { isWholeFile } from '../inspector/inspect.ts';
 import { InspectorPool, inspectorSetup } from '../inspector/pool.ts';
-import type { Checkpoint, Run } from '../protocol/domain.ts';
-import { checkpointChanged } from '../protocol/messages/checkpoint.ts';
+import type { Run } from '../protocol/domain.ts';
 import type { DaemonState, DaemonStatus } from '../protocol/messages/daemon.ts';
-import { metricsAppended } from '../protocol/messages/metrics.ts';
 import { projectChanged } from '../protocol/messages/project.ts';
 import type { Notification } from '../protocol/messages/request.ts';
-import { noticeRaised, runChanged } from '../protocol/messages/run.ts';
 import type { FsckReport } from '../protocol/messages/store.ts';
-import { toWireNumber } from '../protocol/numbers.ts';
-import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';
+import { announcerOf } from './announcer.ts';
 import { type Backends, backendsOf } from './backend-selection/backends.ts';
-import { locateRepository } from './code/locate.ts';
-import { findProject, type Place } from './code/project.ts';
+import { findProject, isStillAt, type Place } from './code/project.ts';
 import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
 import { isLink, KnownPlaces } from './known.ts';
+import { type Entry, isBusy } from './open-entry.ts';
+import { remotesOfProject } from './project-remotes.ts';
+import { sweepsOfProject } from './project-sweeps.ts';
 import { DeviceQueue } from './queue/device-queue.ts';
 import { SettingsFile } from './queue/settings.ts';
-import { Remotes } from './remotes/remotes.ts';
+import type { Remotes } from './remotes/remotes.ts';
 import type { Announcer } from './runs/context.ts';
 import { describeProject } from './runs/describe.ts';
 import { madeElsewhere } from './runs/errors.ts';
+import { ownEnvironment } from './runs/launch/environments.ts';
 import { hasQueue } from './runs/launch/queue.ts';
 import { canMoveStore, moveStore } from './runs/move-store.ts';
 import { OpenProject } from './runs/project.ts';
 import type { ClientInfo } from './server.ts';
 import { lookAtStore } from './store/client.ts';
+import { hasRunningSweep } from './sweeps/records.ts';
+import type { Sweeps } from './sweeps/sweeps.ts';
 import type { ContentWorkers } from './tensors/client.ts';
+import { hasUnfinishedSession, hasWaitingPushes } from './unfinished.ts';
 
 /**
  * Idle time after which a project is closed. An open project costs a worker thread; opening it again takes some ten
  * milliseconds.
  */
 const PROJECT_IDLE_MS = 120_000;
-
-interface Entry {
-  opening: Promise<OpenProject>;
-  opened: OpenProject | null;
-  usedAt: number;
-  packing: IdlePacking;
-  /** Remotes of the project, from their first use on. */
-  remotes: Remotes | null;
-  /** Number of transfers to and from them. */
-  transfers: number;
-}
 
 export interface DaemonSetup {
   paths: StatePaths;
@@ -121,6 +112,7 @@ export class Daemon {
     const opened = await this.#opened(place);
     if (accept && !opened.isOurs) {
       await opened.accept();
+      this.sweepsOf(opened).begin();
       this.#settleHead(opened, place);
       void this.#announceProject(opened, place.root);
     }
@@ -151,11 +143,20 @@ export class Daemon {
       device: this.device.forProjects,
       ownEnvironment: { environment: ownEnvironment() },
       quotaBytes: this.#setup.quotaBytes,
+      isTrusted: (root) => this.isTrusted(root),
       made: this.#known,
       sweep: sweepExports,
     });
     const packing = new IdlePacking();
-    const created: Entry = { opening, opened: null, usedAt: Date.now(), packing, remotes: null, transfers: 0 };
+    const created: Entry = {
+      opening,
+      opened: null,
+      usedAt: Date.now(),
+      packing,
+      remotes: null,
+      transfers: 0,
+      sweeps: null,
+    };
     this.#projects.set(place.store, created);
     try {
       created.opened = await opening;
@@ -164,9 +165,23 @@ export class Daemon {
       throw error;
     }
     this.#known.remember(place.root, place.store);
+    // What an earlier daemon has not sent goes on.
+    if (created.opened.isOurs && hasWaitingPushes(place.store)) this.#remotesOf(created, created.opened);
+    created.sweeps = sweepsOfProject(created.opened, {
+      runtime: this.#setup.runtime,
+      isTrusted: (root) => this.isTrusted(root),
+      width: () => this.device.settings.current.width,
+      notify: (notification, params) => this.#notify(notification, params),
+      log: this.#setup.log,
+    });
     if (created.opened.runs.queued.size > 0) void this.device.changed();
     this.#settleHead(created.opened, place);
     return created.opened;
+  }
+
+  /** Returns the sweeps of an open project. */
+  sweepsOf(project: OpenProject): Sweeps {
+    return this.#projects.get(project.place.store)!.sweeps!;
   }
 
   /** Settles the moves of HEAD that happened while the daemon was not running. */
@@ -187,25 +202,36 @@ export class Daemon {
   /** Works with the remotes of a project, which stays open meanwhile. */
   async transferring<T>(project: OpenProject, work: (remotes: Remotes) => T | Promise<T>): Promise<T> {
     const entry = this.#projects.get(project.place.store)!;
-    entry.remotes ??= new Remotes({
-      store: project.store,
-      path: project.place.store,
-      variables: ownEnvironment(),
-      findCheckpoint: (query) => project.findCheckpoint(query),
-      announce: project.context.announce,
-    });
+    const remotes = this.#remotesOf(entry, project);
     entry.transfers++;
     try {
-      return await work(entry.remotes);
+      return await work(remotes);
     } finally {
       entry.transfers--;
       entry.usedAt = Date.now();
     }
   }
 
+  #remotesOf(entry: Entry, project: OpenProject): Remotes {
+    entry.remotes ??= remotesOfProject(project, {
+      variables: ownEnvironment(),
+      notify: (notification, params) => this.#notify(notification, params),
+      log: this.#setup.log,
+    });
+    return entry.remotes;
+  }
+
+  /** Notes what may have to be pushed. A store from elsewhere pushes nothing: its remotes are not ours. */
+  #noticed({ store }: Place, run: string, session: string): void {
+    const entry = this.#projects.get(store);
+    if (entry?.opened?.isOurs) this.#remotesOf(entry, entry.opened).automatic?.noticed(run, session);
+  }
+
   /** Closes a project; the next request opens it again. */
   async forget(project: OpenProject): Promise<void> {
-    this.#projects.get(project.place.store)?.remotes?.close();
+    const { remotes = null, sweeps = null } = this.#projects.get(project.place.store) ?? {};
+    sweeps?.close();
+    await remotes?.close();
     this.#projects.delete(project.place.store);
     this.#places.clear();
     await project.close();
@@ -218,6 +244,11 @@ export class Daemon {
     project.worktrees.onHead = (moved) => void this.#announceProject(project, moved);
     project.worktrees.onWaits = (waiting) => void this.#announceProject(project, waiting);
     await project.worktrees.at(root);
+  }
+
+  /** Looks anew where projects have their stores. */
+  forgetPlaces(): void {
+    this.#places.clear();
   }
 
   /** Returns the root of a folder's worktree. */
@@ -243,9 +274,7 @@ export class Daemon {
   }
 
   get busy(): boolean {
-    return [...this.#projects.values()].some(
-      ({ opened, packing, transfers }) => packing.busy || transfers > 0 || opened?.busy,
-    );
+    return [...this.#projects.values()].some(isBusy);
   }
 
   async state(): Promise<DaemonState> {
@@ -284,7 +313,8 @@ export class Daemon {
   /** Takes over sessions that ran without a daemon at once, not on the first request, and continues the queue. */
   async openUnfinished(): Promise<void> {
     for (const { root, store, trusted } of this.#known.projects) {
-      const isUnfinished = hasUnfinishedSession(store) || (trusted && hasQueue(store));
+      const goesOn = trusted && (hasQueue(store) || hasRunningSweep(store));
+      const isUnfinished = hasUnfinishedSession(store) || hasWaitingPushes(store) || goesOn;
       if (!isUnfinished || !existsSync(root)) continue;
       await this.project(root).catch((error: Error) => this.#setup.log(`${root}: ${error.message}`));
     }
@@ -298,9 +328,9 @@ export class Daemon {
   async closeIdleProjects(): Promise<void> {
     const limit = Date.now() - PROJECT_IDLE_MS;
     const watched = new Set([...this.#watched.values()].flatMap((stores) => [...stores]));
-    for (const [store, { opened, usedAt, packing, transfers }] of [...this.#projects]) {
-      const isIdle = opened && !opened.busy && !packing.busy && transfers === 0;
-      if (isIdle && usedAt < limit && !watched.has(store)) await this.forget(opened);
+    for (const [store, entry] of [...this.#projects]) {
+      const isIdle = entry.opened && !isBusy(entry);
+      if (isIdle && entry.usedAt < limit && !watched.has(store)) await this.forget(entry.opened!);
     }
   }
 
@@ -329,9 +359,7 @@ export class Daemon {
 
   async #place(folder: string, create: boolean): Promise<Place> {
     const known = this.#places.get(folder);
-    // `git init` makes another project of the folder, with its store in another place.
-    const isAsKnown = known && existsSync(known.root) && (known.git || locateRepository(folder).kind === 'none');
-    if (isAsKnown && known.moveTo === undefined) return known;
+    if (known && known.moveTo === undefined && isStillAt(known, folder)) return known;
     const place = await findProject(folder, create);
     this.#places.set(folder, place);
     return place;
@@ -354,43 +382,12 @@ export class Daemon {
     this.#notify(projectChanged, { revision: ++this.revision, project: described });
   }
 
-  #announcer({ store }: Place): Announcer {
-    const send = <P extends { revision: number }>(notification: Notification<P>, params: Omit<P, 'revision'>) =>
-      this.#notify(notification, { ...params, revision: ++this.revision } as P);
-    return {
-      run: (run: Run) => send(runChanged, { store, run }),
-      checkpoint: (checkpoint: Checkpoint) => send(checkpointChanged, { store, checkpoint }),
-      metrics: (run: Run, step: number, values: Record<string, number>) =>
-        this.#notify(metricsAppended, {
-          store,
-          run: run.id,
-          step,
-          values: Object.entries(values).map(([name, value]) => ({
-            name,
-            steps: [step],
-            values: [toWireNumber(value)],
-            times: [0],
-            total: 1,
-          })),
-        }),
-      notice: (run: Run | null, notice: Run['notices'][number]) =>
-        this.#notify(noticeRaised, { store, run: run?.id ?? null, notice }),
-    };
+  #announcer(place: Place): Announcer {
+    return announcerOf(place.store, {
+      notify: (notification, params) => this.#notify(notification, params),
+      revision: () => ++this.revision,
+      noticed: (run, session) => this.#noticed(place, run, session),
+      runChanged: (run) => this.#projects.get(place.store)?.sweeps?.runChanged(run),
+    });
   }
-}
-
-/** Returns the environment of the shell or editor that has started this daemon. */
-function ownEnvironment(): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
-  );
-}
-
-function hasUnfinishedSession(store: string): boolean {
-  const sessions = join(store, 'sessions');
-  if (!existsSync(sessions)) return false;
-  return readdirSync(sessions).some((id) => {
-    const inbox = join(sessions, id, SESSION_FILES.inbox);
-    return !existsSync(join(sessions, id, SESSION_FILES.exit)) || (existsSync(inbox) && readdirSync(inbox).length > 0);
-  });
 }

@@ -1,4 +1,4 @@
-/** Packs a project's store while neither the project nor the machine is in use. */
+/** Packs a project's store, and fills in missing checksums, while neither the project nor the machine is in use. */
 import { availableParallelism, loadavg } from 'node:os';
 import type { Store } from './store/client.ts';
 
@@ -16,13 +16,19 @@ export class IdlePacking {
   /** Earliest time at which there can be something new to pack. */
   #nextAt = 0;
 
-  /** Packs until everything is packed or the project is used. Retries later after a full disk or a closed store. */
+  /** Fills in checksums, and packs until everything is packed or the project is used. Retries later after a full disk or a closed store. */
   async run(store: Store, usedAt: () => number, liveRuns: () => number, log: (text: string) => void): Promise<void> {
     if (this.busy || Date.now() < this.#nextAt) return;
     this.busy = true;
     let savedBytes = 0;
     try {
+      let filling = true;
       while (Date.now() - usedAt() >= IDLE_MS && machineIsFree(liveRuns())) {
+        // First, since it makes every read faster.
+        if (filling) {
+          filling = await store.fillChecksums(PACK_SLICE_MS);
+          continue;
+        }
         const slice = await store.pack(PACK_SLICE_MS, MIN_AGE_MS);
         savedBytes += slice.savedBytes;
         if (slice.more) continue;

@@ -2,7 +2,11 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Watch, watchFolders } from '../../base/watch.ts';
+import { isError } from '../../protocol/errors.ts';
+import { commonOf } from '../code/locate.ts';
 import { type Head, readHead } from '../code/project.ts';
+import { headInFiles } from '../code/reference-files.ts';
+import type { GitDirectories } from '../code/reflog.ts';
 
 const POLL_MS = 2_000;
 /** Files whose change is a move: HEAD, and with reftable the list of tables. */
@@ -11,6 +15,7 @@ const NAMES = ['HEAD', 'tables.list'];
 export class HeadWatcher {
   readonly #root: string;
   readonly #gitDirectory: string;
+  readonly #directories: GitDirectories;
   readonly #changed: (head: Head) => void;
   readonly #watch: Watch;
   #head: Head;
@@ -22,11 +27,12 @@ export class HeadWatcher {
   private constructor(root: string, gitDirectory: string, head: Head, changed: (head: Head) => void) {
     this.#root = root;
     this.#gitDirectory = gitDirectory;
+    this.#directories = { gitDirectory, common: commonOf(gitDirectory) };
     this.#head = head;
     this.#changed = changed;
     this.#watch = watchFolders([gitDirectory, join(gitDirectory, 'reftable')], {
       hint: (name) => {
-        if (name === null || NAMES.includes(name)) void this.look();
+        if (name === null || NAMES.includes(name)) void this.#lookUnasked();
       },
       look: () => void this.#lookIfMoved(),
       everyMs: POLL_MS,
@@ -95,7 +101,7 @@ export class HeadWatcher {
     for (;;) {
       this.#lookAgain = false;
       const fingerprint = this.#takeFingerprint();
-      const head = await readHead(this.#root);
+      const head = headInFiles(this.#root, this.#directories) ?? (await readHead(this.#root));
       if (this.#disposed) return this.#head;
       this.#fingerprint = fingerprint;
       const moved = head.branch !== this.#head.branch || head.commit !== this.#head.commit;
@@ -106,7 +112,14 @@ export class HeadWatcher {
   }
 
   async #lookIfMoved(): Promise<void> {
-    if (!this.#disposed && this.#takeFingerprint() !== this.#fingerprint) await this.look();
+    if (!this.#disposed && this.#takeFingerprint() !== this.#fingerprint) await this.#lookUnasked();
+  }
+
+  /** Looks without anybody waiting for the answer. Where git fails, the head stays as it was: whoever asks next is told why. */
+  async #lookUnasked(): Promise<void> {
+    await this.look().catch((error) => {
+      if (!isError(error, 'gitUnusable') && !isError(error, 'notFound')) throw error;
+    });
   }
 
   /**

@@ -5,11 +5,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CONFIG_FILES } from '../../protocol/config-file.ts';
+import { Committed } from '../code/committed.ts';
 import { switchedWithoutMoving } from '../code/history.ts';
 import type { Head } from '../code/project.ts';
 import type { GitDirectories } from '../code/reflog.ts';
 import { askGit } from '../code/repository.ts';
-import { fileOfCommit } from '../code/tracked.ts';
 import type { InPlace, KnownFile, WorktreeRecord } from './active-branch.ts';
 import type { KnownBranches } from './known-branches.ts';
 import { declaredLinks } from './links.ts';
@@ -70,9 +70,11 @@ const CLOCK_TICK_MS = 10;
 
 export class Ownership {
   readonly #setup: OwnershipSetup;
+  readonly #committed: Committed;
 
   constructor(setup: OwnershipSetup) {
     this.#setup = setup;
+    this.#committed = new Committed(setup.root, setup.directories);
   }
 
   /**
@@ -85,7 +87,7 @@ export class Ownership {
     const declared = inPlace ? (await this.policyOf(inPlace)).files : [];
     const { files, folders } = await findDeclared(root, declared);
     const links = await declaredLinks(root, declared);
-    const tracked = await trackedPaths(root, []);
+    const tracked = await trackedPaths(root, this.#committed, []);
     const known = this.#setup.record.files();
     const byPath = new Map(files.map((file) => [file.path, file]));
     for (const [path, { run }] of known) {
@@ -109,7 +111,7 @@ export class Ownership {
     const headMoved = this.#setup.headMovedAt();
     const [found, tracked] = await Promise.all([
       this.policyOf(inPlace).then(({ files }) => findDeclared(root, files)),
-      trackedPaths(root, this.#revisionsOf(inPlace)),
+      trackedPaths(root, this.#committed, this.#revisionsOf(inPlace)),
     ]);
     const links = await this.linksOf(inPlace);
     const byPath = new Map(found.files.map((file) => [file.path, file]));
@@ -183,7 +185,7 @@ export class Ownership {
     const { root } = this.#setup;
     for (const revision of this.#revisionsOf(branch)) {
       for (const name of CONFIG_FILES) {
-        const committed = await fileOfCommit(root, revision, name);
+        const committed = await this.#committed.text(revision, name);
         if (committed !== null) return committed;
       }
     }

@@ -4,7 +4,8 @@ import picomatch from 'picomatch';
 import { inside } from '../../base/inside.ts';
 import { CONFIG_FILES } from '../../protocol/config-file.ts';
 import { isError } from '../../protocol/errors.ts';
-import { filesOfCommit, indexedFiles } from '../code/tracked.ts';
+import type { Committed } from '../code/committed.ts';
+import { indexedFiles } from '../code/tracked.ts';
 import { absolute, fromText, joinRaw, parentOf, type RawPath, shown } from './paths.ts';
 import { Slices } from './slices.ts';
 
@@ -103,8 +104,12 @@ export function isSame(
 }
 
 /** Lists the paths that the index or any of the commits track. A commit that is gone tracks nothing. */
-export async function trackedPaths(root: string, commits: readonly string[]): Promise<Set<RawPath>> {
-  const lists = await Promise.all([indexedFiles(root), ...commits.map((commit) => filesOfCommit(root, commit))]);
+export async function trackedPaths(
+  root: string,
+  committed: Pick<Committed, 'names'>,
+  commits: readonly string[],
+): Promise<Set<RawPath>> {
+  const lists = await Promise.all([indexedFiles(root), ...commits.map((commit) => committed.names(commit))]);
   return new Set(lists.flat() as RawPath[]);
 }
 

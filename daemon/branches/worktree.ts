@@ -267,7 +267,7 @@ export class Worktree {
     const branch = head.branch!;
     const before = known.find(inPlace.id);
     const [tip, set, madeHere] = await Promise.all([
-      before.state === 'there' ? tipOf(root, before.name) : null,
+      before.state === 'there' ? tipOf(root, known.directories, before.name) : null,
       this.#ownership.leaving(inPlace, this.#claimed, files === 'move'),
       this.#ownership.isMadeHere(inPlace, head),
     ]);

@@ -1,11 +1,14 @@
 /** Reads what git records about branches: names, commits, and the way HEAD came here. Changes nothing. */
 import { isObjectId } from './git.ts';
+import { branchInFiles } from './reference-files.ts';
 import { type GitDirectories, reflogOf, renamedBy } from './reflog.ts';
 import { askGit } from './repository.ts';
 
 /** Reads a branch's commit; null when there is no such branch, or it is unborn. */
-export function tipOf(root: string, branch: string): Promise<string | null> {
-  return askGit(['rev-parse', '-q', '--verify', `refs/heads/${branch}^{commit}`], { cwd: root });
+export async function tipOf(root: string, { common }: GitDirectories, branch: string): Promise<string | null> {
+  const reference = `refs/heads/${branch}`;
+  const read = branchInFiles(common, reference);
+  return read ?? askGit(['rev-parse', '-q', '--verify', `${reference}^{commit}`], { cwd: root });
 }
 
 /**

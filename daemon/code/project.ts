@@ -1,9 +1,11 @@
 /** Finds the project of a folder: root, place of the store, branch. */
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { storePlace } from '../../base/store-place.ts';
 import { CONFIG_FILE, CONFIG_FILES } from '../../protocol/config-file.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { gitUnusable } from './failure.ts';
+import { commonOf, locateRepository } from './locate.ts';
 import type { GitDirectories } from './reflog.ts';
 import { askGit, findRepository } from './repository.ts';
 
@@ -16,6 +18,8 @@ export interface Place {
   moveTo?: string;
   /** Second store of this folder, which is not used. */
   other?: string;
+  /** Network file system of the project, for which the store is on another disk of this machine. */
+  network?: string;
 }
 
 const STORE_NAME = 'trainstash';
@@ -27,6 +31,12 @@ const PLAIN_STORE_NAME = '.trainstash';
  * cannot read.
  */
 export async function findProject(folder: string, create = false): Promise<Place> {
+  const place = await usualPlace(folder, create);
+  const { store, network } = storePlace(place.store);
+  return network === null ? place : { root: place.root, store, git: place.git, network };
+}
+
+async function usualPlace(folder: string, create: boolean): Promise<Place> {
   let start: string;
   try {
     start = realpathSync(folder);
@@ -46,6 +56,18 @@ export async function findProject(folder: string, create = false): Promise<Place
     );
   }
   return { root, store: join(root, PLAIN_STORE_NAME), git: false };
+}
+
+/**
+ * Tells from files alone whether a folder's project still has its store there: `git init` makes another one of it, and a `.git` that
+ * is gone or was moved must not be made anew by opening a store in it.
+ */
+export function isStillAt({ root, store, git, network }: Place, folder: string): boolean {
+  if (!existsSync(root)) return false;
+  const located = locateRepository(folder);
+  if (!git) return located.kind === 'none';
+  if (located.kind !== 'found' || located.gitDirectory === null) return false;
+  return network !== undefined || dirname(store) === realpathSync(commonOf(located.gitDirectory));
 }
 
 function noFolder(folder: string): TrainstashError {
@@ -91,14 +113,18 @@ export interface Head {
 
 /** Reads HEAD. Throws `gitUnusable`. */
 export async function readHead(root: string): Promise<Head> {
-  // symbolic-ref, not the file: with reftable .git/HEAD never changes.
-  const [ref, commit] = await Promise.all([
-    // Not the short form, which changes if a tag has the branch's name.
-    askGit(['symbolic-ref', '-q', 'HEAD'], { cwd: root }),
+  const [branch, commit] = await Promise.all([
+    readBranch(root),
     askGit(['rev-parse', '-q', '--verify', 'HEAD'], { cwd: root }),
   ]);
-  const branch = ref?.startsWith(BRANCHES) ? ref.slice(BRANCHES.length) : null;
   return { branch, commit: commit || null };
+}
+
+/** Reads the branch alone; null on a detached HEAD. Throws `gitUnusable`. */
+export async function readBranch(root: string): Promise<string | null> {
+  // symbolic-ref, not the file: with reftable .git/HEAD never changes. Not the short form, which changes if a tag has the branch's name.
+  const ref = await askGit(['symbolic-ref', '-q', 'HEAD'], { cwd: root });
+  return ref?.startsWith(BRANCHES) ? ref.slice(BRANCHES.length) : null;
 }
 
 function nearestWith(start: string, names: readonly string[]): string | null {

@@ -1,9 +1,7 @@
 /** Runs a job's own `export` command in the user's environment, with its input and output. */
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { extname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { syncFile } from '../../base/files.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -15,13 +13,13 @@ import { fill, wordsOf } from '../runs/launch/command.ts';
 import { resolveProgram } from '../runs/launch/interpreter.ts';
 import { filesOf } from '../runs/launch/prepare.ts';
 import { mainOf } from '../runs/launch/restore-files.ts';
+import { runToEnd } from '../runs/launch/run-to-end.ts';
 import { realParams } from '../runs/launch/secret-params.ts';
 import { cancelled, type Watcher } from '../tensors/client.ts';
 import { type ExportContext, jobOf } from './source.ts';
 import type { Target } from './target.ts';
 
 const TAIL_CHARACTERS = 4_000;
-const END_WAIT_MS = 5_000;
 /** Line with which a command may report how close its output is to its input. */
 const PARITY = /^trainstash parity=(\S+)(?: samples=(\d+))?(?: runtime=(\S+))?\s*$/m;
 
@@ -55,7 +53,9 @@ export async function runExportCommand(
     const env = { ...trainingEnvironment(environment), ...own };
     const words = wordsOf(job.export[format]!, 'none', values);
     const [program, ...rest] = resolveProgram(words, { cwd, root: place.root, environment: env, interpreter });
-    const { code, output } = await runToEnd(program, rest, { cwd, env }, watcher.signal);
+    const { code, output } = await runToEnd(program, rest, { cwd, env }, watcher.signal).catch((error: Error) => {
+      throw exportFailed(`\`${program}\` could not be started (${error.message})`, '');
+    });
     if (watcher.signal.aborted) throw cancelled();
     const tail = output.slice(-TAIL_CHARACTERS).trim();
     if (code !== 0) throw exportFailed(`\`${words.join(' ')}\` ended with ${code}`, tail);
@@ -72,50 +72,6 @@ export interface ExportCommand {
   format: string;
   environment: Record<string, string>;
   interpreter?: string;
-}
-
-/** Runs a program. Resolves with its output and its exit code, or the name of a signal. */
-async function runToEnd(
-  program: string,
-  words: readonly string[],
-  options: { cwd: string; env: Record<string, string> },
-  signal: AbortSignal,
-): Promise<{ code: number | string; output: string }> {
-  // Own process group, so that all processes that it starts end with it.
-  const child = spawn(program, words, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output = (output + text).slice(-16 * TAIL_CHARACTERS);
-    });
-  const ended = new Promise<number | string>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code, name) => resolve(code ?? name ?? 1));
-  });
-  const end = async () => {
-    endGroup(child.pid, 'SIGTERM');
-    await Promise.race([ended, delay(END_WAIT_MS, null, { ref: false })]);
-    endGroup(child.pid, 'SIGKILL');
-  };
-  signal.addEventListener('abort', end, { once: true });
-  // Cancelled while its checkpoint was being restored.
-  if (signal.aborted) void end();
-  try {
-    return { code: await ended, output };
-  } catch (error) {
-    throw exportFailed(`\`${program}\` could not be started (${(error as Error).message})`, '');
-  } finally {
-    signal.removeEventListener('abort', end);
-  }
-}
-
-function endGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(process.platform === 'win32' ? pid : -pid, signal);
-  } catch {
-    // It has ended already.
-  }
 }
 
 async function filesIn(path: string, name = ''): Promise<ExportFile[]> {

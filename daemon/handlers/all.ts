@@ -7,15 +7,18 @@ import { branchHandlers } from './branch.ts';
 import { checkpointHandlers } from './checkpoint.ts';
 import { contentHandlers } from './content.ts';
 import { daemonHandlers } from './daemon.ts';
+import { engineHandlers } from './engine.ts';
 import { Access, registerIn } from './handling.ts';
 import { importHandlers } from './import.ts';
 import { keepHandlers } from './keep.ts';
 import { listingHandlers } from './listing.ts';
+import { mediaHandlers } from './media.ts';
 import { projectHandlers } from './project.ts';
 import { queueHandlers } from './queue.ts';
 import { remoteHandlers } from './remote.ts';
 import { runHandlers } from './run.ts';
 import { storeHandlers } from './store.ts';
+import { sweepHandlers } from './sweep.ts';
 
 const GROUPS = [
   daemonHandlers,
@@ -24,13 +27,16 @@ const GROUPS = [
   backendHandlers,
   runHandlers,
   listingHandlers,
+  mediaHandlers,
   checkpointHandlers,
   contentHandlers,
   storeHandlers,
   keepHandlers,
   queueHandlers,
+  sweepHandlers,
   importHandlers,
   remoteHandlers,
+  engineHandlers,
 ];
 
 export function makeHandlers(daemon: Daemon): Map<string, Handler> {

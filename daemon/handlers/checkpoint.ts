@@ -17,7 +17,10 @@ export function checkpointHandlers({ on, access }: Handling): void {
     const opened = await access.project(root);
     if (!remove) requirePlainTag(tag);
     const checkpoint = await opened.findCheckpoint(query);
-    return opened.store.tag(checkpoint.id, tag, remove ?? false);
+    const tagged = await opened.store.tag(checkpoint.id, tag, remove ?? false);
+    // Other windows show it, and remotes get it.
+    opened.context.announce.checkpoint(tagged);
+    return tagged;
   });
   on(checkpointVerify, 'changes', async ({ root, checkpoint: query, environment }) => {
     const opened = await access.trusted(root);

@@ -1,12 +1,14 @@
 /** Gives the language server the facts of projects. */
 import { existsSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { lstat } from 'node:fs/promises';
+import { basename, join, relative, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { inspect } from '../../inspector/inspect.ts';
 import type { Run } from '../../protocol/domain.ts';
 import type { JobSummary } from '../../protocol/messages/project.ts';
 import { findProject, readHead } from '../code/project.ts';
 import type { Daemon } from '../daemon.ts';
-import type { FactsOf } from '../language/facts.ts';
+import type { DescribeFile, FactsOf } from '../language/facts.ts';
 import type { LanguagePeer, LanguageService } from '../language/peer.ts';
 import { PythonReader } from '../language/python-scripts/reader.ts';
 import { LanguageServer } from '../language/server.ts';
@@ -25,7 +27,16 @@ export function languageServers(
   log: (text: string) => void,
 ): (peer: LanguagePeer) => LanguageService {
   const python = new PythonReader(pathToFileURL(join(runtime, 'language-thread.js')));
-  const shared = { python, factsOf: factsOf(daemon), docs: join(runtime, 'docs'), version: daemon.build.version, log };
+  const describe: DescribeFile = (path, limit) =>
+    inspect(daemon.inspectors, 'language', { path, limit }).catch((error: Error) => error.message);
+  const shared = {
+    python,
+    describe,
+    factsOf: factsOf(daemon),
+    docs: join(runtime, 'docs'),
+    version: daemon.build.version,
+    log,
+  };
   return (peer) => new LanguageServer({ ...shared, peer });
 }
 
@@ -50,6 +61,22 @@ function factsOf(daemon: Daemon): FactsOf {
     return {
       root,
       runs,
+      remotes: async () => {
+        if (!opened.isOurs) return null;
+        return daemon.transferring(opened, (remotes) => new Map(remotes.list().map(({ name, url }) => [name, url])));
+      },
+      checkpointOf: async (path) => {
+        const stat = await lstat(path, { bigint: true }).catch(() => null);
+        if (!stat?.isFile()) return null;
+        const found = await opened.store.checkpointOfFile({
+          name: basename(path),
+          bytes: Number(stat.size),
+          ino: `${stat.dev}:${stat.ino}`,
+          mtimeMs: Number(stat.mtimeNs) / 1e6,
+        });
+        const run = found && (await opened.store.run(found.run));
+        return run ? { run: run.name, step: found.step, grade: found.grade, tags: found.tags } : null;
+      },
       runsOf: async (path) => {
         const inside = relative(root, path).split(sep).join('/');
         const jobs = jobsIn(root);
@@ -65,6 +92,8 @@ function factsOf(daemon: Daemon): FactsOf {
 
 /** Tells whether a run was started from a script, by its path in the project. */
 function isOf({ command, job }: Run, script: string, jobs: readonly JobSummary[]): boolean {
+  // The command of a notebook is that of its kernel. Its runs are named after it.
+  if (script.endsWith('.ipynb') && job === basename(script, '.ipynb')) return true;
   if (!command) return jobs.some((one) => one.name === job && one.script === script);
   const folder = command.cwd === '' ? '' : `${command.cwd}/`;
   return command.words.some((word) => `${folder}${word}` === script);

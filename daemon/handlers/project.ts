@@ -1,6 +1,15 @@
 /** Handlers of the messages about projects and their jobs. */
 
-import { jobKeep, projectInit, projectJobs, projectOpen, projectWhere } from '../../protocol/messages/project.ts';
+import { chooseStoresFolder } from '../../base/store-place.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import {
+  jobKeep,
+  projectInit,
+  projectJobs,
+  projectOpen,
+  projectWhere,
+  storesFolder,
+} from '../../protocol/messages/project.ts';
 import { gitVersion } from '../code/failure.ts';
 import { describeProject } from '../runs/describe.ts';
 import { initProject } from '../runs/init.ts';
@@ -31,6 +40,17 @@ export function projectHandlers({ on, daemon, access }: Handling): void {
   on(jobKeep, 'changes', async ({ root, run, name }) => {
     const { store } = await access.accepted(root);
     return saveAsJob(await daemon.rootOf(root), await store.findRun(run), name);
+  });
+  on(storesFolder, 'changes', ({ folder }) => {
+    const problem = chooseStoresFolder(folder);
+    if (problem !== null)
+      throw new TrainstashError(
+        'paramInvalid',
+        `Stores cannot stand in ${folder}: ${problem}. Nothing was changed. Name a folder on a disk of this machine that you can write to.`,
+        { param: 'stores', expected: 'a folder on a local disk' },
+      );
+    daemon.forgetPlaces();
+    return { folder };
   });
   on(projectWhere, 'reads', async ({ root }) => {
     const opened = await access.project(root);

@@ -1,10 +1,14 @@
 /** Handlers of the messages about remotes. */
 import {
   remoteAdd,
+  remoteChange,
   remoteCheck,
   remoteCollect,
+  remoteDecline,
   remoteFetch,
+  remoteKey,
   remoteList,
+  remoteMarks,
   remotePull,
   remotePush,
   remoteRemove,
@@ -12,6 +16,7 @@ import {
   remoteTest,
 } from '../../protocol/messages/remote.ts';
 import type { Remotes } from '../remotes/remotes.ts';
+import { offeredBy } from '../runs/config.ts';
 import type { Handling } from './handling.ts';
 
 export function remoteHandlers({ on, daemon, access }: Handling): void {
@@ -26,12 +31,32 @@ export function remoteHandlers({ on, daemon, access }: Handling): void {
       return work(remotes);
     });
 
-  on(remoteList, 'reads', ({ root }) => using(root, (remotes) => ({ remotes: remotes.list() })));
-  on(remoteRuns, 'reads', ({ root, name, limit }) => using(root, (remotes) => remotes.runs(name, limit)));
-  on(remoteAdd, 'changes', async ({ root, name, environment, ...place }) => {
-    const worktree = await daemon.rootOf(root);
-    return using(root, (remotes) => remotes.add(name, place, worktree), environment);
+  on(remoteList, 'reads', async ({ root }) => {
+    const offered = offeredBy(await daemon.rootOf(root));
+    return using(root, (remotes) => ({ remotes: remotes.list(), offers: remotes.offers(offered) }));
   });
+  on(remoteDecline, 'changes', ({ root, name, url }) =>
+    using(root, (remotes) => {
+      remotes.decline(name, url);
+      return {};
+    }),
+  );
+  on(remoteMarks, 'reads', ({ root, run }) => using(root, (remotes) => remotes.marks(run)));
+  on(remoteRuns, 'reads', ({ root, name, ...which }) => using(root, (remotes) => remotes.runs(name, which)));
+  on(remoteAdd, 'changes', async ({ root, name, environment, push, bytesPerSecond, encrypt, keyFile, ...place }) => {
+    const worktree = await daemon.rootOf(root);
+    return using(
+      root,
+      (remotes) => remotes.add(name, place, worktree, { push, bytesPerSecond, encrypt, keyFile }),
+      environment,
+    );
+  });
+  on(remoteChange, 'changes', ({ root, name, push, bytesPerSecond }) =>
+    using(root, (remotes) => remotes.change(name, { push, bytesPerSecond })),
+  );
+  on(remoteKey, 'changes', ({ root, name, environment }) =>
+    using(root, async (remotes) => ({ key: await remotes.key(name) }), environment),
+  );
   on(remoteTest, 'changes', ({ root, name, environment }) => using(root, (remotes) => remotes.test(name), environment));
   on(remoteRemove, 'changes', ({ root, name }) =>
     using(root, (remotes) => {

@@ -2,6 +2,7 @@
 import {
   queueSupply,
   runCheckpoint,
+  runEnvironment,
   runFork,
   runInput,
   runPause,
@@ -9,6 +10,7 @@ import {
   runRemove,
   runResume,
   runStart,
+  runStartArray,
   runStop,
   runUpdate,
 } from '../../protocol/messages/run.ts';
@@ -19,6 +21,12 @@ export function runHandlers({ on, daemon, access }: Handling): void {
   on(runStart, 'changes', async ({ root, params, ...options }) =>
     (await access.trusted(root)).runs.start({ ...options, root: await daemon.rootOf(root), params: params as never }),
   );
+  on(runStartArray, 'changes', async ({ root, params, sets, ...options }) =>
+    (await access.trusted(root)).runs.startAll(
+      { ...options, root: await daemon.rootOf(root), params: params as never },
+      sets.map((set) => ({ ...params, ...set }) as never),
+    ),
+  );
   on(runPreflight, 'reads', async ({ root, set, environment, ...options }) => {
     const worktree = await daemon.rootOf(root);
     // No interpreter of an untrusted folder is asked for its versions.
@@ -28,6 +36,9 @@ export function runHandlers({ on, daemon, access }: Handling): void {
   });
   on(runResume, 'changes', async ({ root, set, ...options }) =>
     (await access.trusted(root)).runs.resume({ ...options, root: await daemon.rootOf(root), set: set as never }),
+  );
+  on(runEnvironment, 'changes', async ({ root, ...options }, _client, task) =>
+    (await access.trusted(root)).runs.rebuildEnvironment({ ...options, root: await daemon.rootOf(root) }, task),
   );
   on(runFork, 'changes', async ({ root, set, ...options }) =>
     (await access.trusted(root)).runs.fork({ ...options, root: await daemon.rootOf(root), set: set as never }),

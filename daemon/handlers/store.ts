@@ -40,7 +40,7 @@ export function storeHandlers({ on, daemon, access }: Handling): void {
       task.progress(total - (await store.unpackedBytes()), total);
     }
   });
-  on(storeFsck, 'changes', async ({ root, rebuild }) => {
+  on(storeFsck, 'changes', async ({ root, rebuild, full }) => {
     const opened = await access.project(root).catch((error: unknown) => {
       // The request asks what is wrong with the store.
       if (isError(error, 'storeForeign') || isError(error, 'storeUnusable')) return null;
@@ -53,7 +53,7 @@ export function storeHandlers({ on, daemon, access }: Handling): void {
         'Runs are live, so the catalog cannot be rebuilt. Nothing was changed; pause or stop them first.',
         { run: '', status: 'running', allowed: [] },
       );
-    const report = await opened.store.fsck(rebuild ?? false);
+    const report = await opened.store.fsck(rebuild ?? false, full ?? false);
     // Sessions that exist only as directories are found as after a restart.
     if (rebuild) await daemon.forget(opened);
     return report;

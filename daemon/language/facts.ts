@@ -1,5 +1,5 @@
 /** Facts of a project that editors show beside its text. Everything here only looks: nothing is started, and no trust is needed. */
-import type { Run } from '../../protocol/domain.ts';
+import type { FileInspection, Grade, Run } from '../../protocol/domain.ts';
 import type { JobSummary } from '../../protocol/messages/project.ts';
 
 export interface ProjectFacts {
@@ -7,6 +7,10 @@ export interface ProjectFacts {
   root: string;
   /** Runs of the project, the newest first; at most some hundreds. */
   runs(): Promise<Run[]>;
+  /** URLs of the remotes that were accepted on this machine, by name; null: it is not known. */
+  remotes(): Promise<ReadonlyMap<string, string> | null>;
+  /** Checkpoint that has kept a file as it is now, with its run; null: none is known to. */
+  checkpointOf(path: string): Promise<{ run: string; step: number; grade: Grade; tags: string[] } | null>;
   /** Runs of a script on the present branch, however they were started; null: there are none. */
   runsOf(path: string): Promise<ScriptRuns | null>;
 }
@@ -21,3 +25,6 @@ export interface ScriptRuns {
 
 /** Finds the project of a folder; null: it is in none, the project has no store yet, or it cannot be opened. */
 export type FactsOf = (folder: string) => Promise<ProjectFacts | null>;
+
+/** Lists the first tensors of a file; a sentence where it cannot be read. Nothing in it is executed. */
+export type DescribeFile = (path: string, tensors: number) => Promise<FileInspection | string>;

@@ -1,7 +1,8 @@
 /** Notebooks as editors tell them: their code cells are one script, in their order. */
-import type { Range } from 'vscode-languageserver-protocol';
+import type { Position, Range } from 'vscode-languageserver-protocol';
 import { TextDocument, type TextDocumentContentChangeEvent } from 'vscode-languageserver-textdocument';
 import type { Finding, Fix } from './codes.ts';
+import { type OpenDocument, openDocument } from './document.ts';
 
 const CODE = 2;
 
@@ -40,6 +41,8 @@ export interface DidChangeNotebook {
 export class Notebook {
   readonly #texts = new Map<string, TextDocument>();
   #cells: Cell[];
+  /** Null: a cell has changed since it was made. */
+  #script: NotebookScript | null = null;
 
   constructor({ notebookDocument, cellTextDocuments }: DidOpenNotebook) {
     this.#cells = [...notebookDocument.cells];
@@ -47,6 +50,7 @@ export class Notebook {
   }
 
   change({ change: { cells } }: DidChangeNotebook): void {
+    this.#script = null;
     const { structure, textContent } = cells ?? {};
     if (structure) {
       const { start, deleteCount, cells: added = [] } = structure.array;
@@ -66,7 +70,12 @@ export class Notebook {
   }
 
   /** Makes one script of the code cells. Lines for IPython (`%time`, `!pip`) become comments of the same length. */
-  script(uri: string): { document: TextDocument; placeOf(finding: Finding): Placed | null } {
+  script(uri: string): NotebookScript {
+    this.#script ??= this.#join(uri);
+    return this.#script;
+  }
+
+  #join(uri: string): NotebookScript {
     const parts: { uri: string; line: number; lines: number }[] = [];
     const lines: string[] = [];
     for (const { kind, document } of this.#cells) {
@@ -84,7 +93,8 @@ export class Notebook {
     }
     const partAt = (line: number) => parts.findLast((part) => part.line <= line);
     return {
-      document: TextDocument.create(uri, 'python', 1, lines.join('\n')),
+      document: openDocument(uri, 'python', 1, lines.join('\n')),
+      linesOf: (cell) => parts.find((part) => part.uri === cell) ?? null,
       placeOf: (finding) => {
         const part = partAt(finding.range.start.line);
         if (!part) return null;
@@ -109,9 +119,30 @@ export class Notebook {
   }
 }
 
+export interface NotebookScript {
+  document: OpenDocument;
+  /** Returns the lines of a code cell in the script; null: it has none there. */
+  linesOf(cell: string): { line: number; lines: number } | null;
+  /** Finds the cell of a finding, and the finding's place in it. */
+  placeOf(finding: Finding): Placed | null;
+}
+
 export interface Placed {
   uri: string;
   finding: Finding;
+}
+
+/** Moves what an editor is answered by lines, where it has a place in the document. */
+export function movedAnswer<T extends object>(answer: T, lines: number): T {
+  // A place in another document stays.
+  if ('uri' in answer) return answer;
+  const { range, position, textEdit } = answer as { range?: Range; position?: Position; textEdit?: { range: Range } };
+  return {
+    ...answer,
+    ...(range && { range: moved(range, lines) }),
+    ...(position && { position: { ...position, line: position.line + lines } }),
+    ...(textEdit && { textEdit: { ...textEdit, range: moved(textEdit.range, lines) } }),
+  };
 }
 
 function moved({ start, end }: Range, lines: number): Range {

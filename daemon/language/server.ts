@@ -16,9 +16,9 @@ import { TextDocument } from 'vscode-languageserver-textdocument';
 import { diagnosticOf, type Finding } from './codes.ts';
 import { configLanguage, isConfig } from './config/config.ts';
 import { type OpenDocument, openDocument } from './document.ts';
-import type { FactsOf } from './facts.ts';
+import type { DescribeFile, FactsOf } from './facts.ts';
 import type { Language } from './language.ts';
-import { type DidChangeNotebook, type DidOpenNotebook, Notebook } from './notebooks.ts';
+import { type DidChangeNotebook, type DidOpenNotebook, movedAnswer, Notebook } from './notebooks.ts';
 import { type LanguagePeer, type LanguageService, UnknownMethod } from './peer.ts';
 import { pythonLanguage } from './python-scripts/language.ts';
 import type { PythonReader } from './python-scripts/reader.ts';
@@ -37,6 +37,7 @@ export interface LanguageSetup {
   peer: LanguagePeer;
   factsOf: FactsOf;
   python: PythonReader;
+  describe: DescribeFile;
   /** Folder of the pages that diagnostics link to. */
   docs: string;
   version: string;
@@ -133,7 +134,7 @@ export class LanguageServer implements LanguageService {
     'textDocument/codeLens': ({ textDocument }: { textDocument: TextDocumentIdentifier }) =>
       this.#in(textDocument, (language, one) => language.lenses?.(one)),
     'textDocument/inlayHint': ({ textDocument, range }: { textDocument: TextDocumentIdentifier; range: Range }) =>
-      this.#in(textDocument, (language, one) => language.hints?.(one, range)),
+      this.#in(textDocument, (language, one, line) => language.hints?.(one, rangeBelow(range, line))),
   };
 
   readonly #notifications: Record<string, (params: never) => void> = {
@@ -204,7 +205,8 @@ export class LanguageServer implements LanguageService {
   }
 
   #pythonFor({ commands = false, hints = false }: Options): Language {
-    return pythonLanguage(this.#setup.python, this.#setup.factsOf, { commands, hints });
+    const { python: reader, factsOf, describe } = this.#setup;
+    return pythonLanguage({ reader, factsOf, describe }, { commands, hints });
   }
 
   #languageOf({ uri, text }: OpenDocument): Language | null {
@@ -246,8 +248,8 @@ export class LanguageServer implements LanguageService {
 
   async #diagnoseNotebook(uri: string, notebook: Notebook): Promise<void> {
     const { document, placeOf } = notebook.script(uri);
-    if (document.getText().length > MAX_CHARACTERS) return;
-    const findings = await this.#python.diagnose({ uri, path: null, text: document });
+    if (document.text.getText().length > MAX_CHARACTERS) return;
+    const findings = await this.#python.diagnose(document);
     const placed = findings.flatMap((finding) => placeOf(finding) ?? []);
     for (const cell of notebook.cells)
       this.#publish(
@@ -264,15 +266,56 @@ export class LanguageServer implements LanguageService {
     this.#setup.peer.notify('textDocument/publishDiagnostics', { uri, version, diagnostics });
   }
 
-  #in<T>({ uri }: TextDocumentIdentifier, answer: (language: Language, document: OpenDocument) => T): T | null {
+  /** Answers for a document. Of a cell the notebook's script is asked; `line` is where the cell begins in it. */
+  async #in<T>(
+    { uri }: TextDocumentIdentifier,
+    answer: (language: Language, document: OpenDocument, line: number) => Promise<T> | T,
+  ): Promise<T | null> {
+    const cell = this.#cellAt(uri);
     const open = this.#open.get(uri);
-    if (!open?.language || open.document.text.getText().length > MAX_CHARACTERS) return null;
-    return answer(open.language, open.document);
+    if (!cell) {
+      if (!open?.language || open.document.text.getText().length > MAX_CHARACTERS) return null;
+      return answer(open.language, open.document, 0);
+    }
+    const { line, lines, document } = cell;
+    const found = await answer(this.#python, document, line);
+    const back = (one: object) => movedAnswer(one, -line);
+    if (!Array.isArray(found)) return found && (back(found) as T);
+    const own = found.map(back).filter((one) => {
+      const at = placeOf(one);
+      return at === undefined || (at >= 0 && at < lines);
+    });
+    return own as T;
   }
 
-  #at<T>({ textDocument, position }: Place, answer: (language: Language, document: OpenDocument, offset: number) => T) {
-    return this.#in(textDocument, (language, document) => answer(language, document, document.text.offsetAt(position)));
+  #cellAt(uri: string): { document: OpenDocument; line: number; lines: number } | null {
+    for (const [address, notebook] of this.#notebooks) {
+      if (!notebook.cells.includes(uri)) continue;
+      const { document, linesOf } = notebook.script(address);
+      const place = linesOf(uri);
+      if (!place || document.text.getText().length > MAX_CHARACTERS) return null;
+      return { document, ...place };
+    }
+    return null;
   }
+
+  #at<T>(
+    { textDocument, position }: Place,
+    answer: (language: Language, document: OpenDocument, offset: number) => Promise<T> | T,
+  ): Promise<T | null> {
+    return this.#in(textDocument, (language, document, line) =>
+      answer(language, document, document.text.offsetAt({ ...position, line: position.line + line })),
+    );
+  }
+}
+
+/** Returns the line at which an answer stands; undefined: it stands at no place of this document. */
+function placeOf({ uri, range, position }: { uri?: string; range?: Range; position?: Position }): number | undefined {
+  return uri === undefined ? (range?.start.line ?? position?.line) : undefined;
+}
+
+function rangeBelow({ start, end }: Range, lines: number): Range {
+  return { start: { ...start, line: start.line + lines }, end: { ...end, line: end.line + lines } };
 }
 
 /** Makes quick fixes for the findings that a range touches. */

@@ -26,7 +26,14 @@ async function find(project: OpenProject, target: string): Promise<Pinned> {
   });
   if (run && run.trashedAt !== null) throw runInTrash(run);
   if (run) return { run, checkpoint: null };
-  const checkpoint = await project.findCheckpoint(target);
+  const checkpoint = await project.findCheckpoint(target).catch((error: unknown) => {
+    if (!isError(error, 'notFound') || target.includes('@')) throw error;
+    throw new TrainstashError(
+      'notFound',
+      `There is no run or checkpoint "${target}". Nothing was changed; \`trainstash ls --all\` lists the runs.`,
+      { what: 'run', query: target },
+    );
+  });
   requireOutOfTrash(checkpoint);
   return { run: null, checkpoint };
 }

@@ -1,9 +1,16 @@
-/** Prints precision and recall of the diagnostics in Python on the labelled scripts: `npm run labelled [-- FILE…]`. */
+/**
+ * Prints precision and recall of the diagnostics in Python on the labelled scripts: `npm run labelled [-- FILE…]`, or, with `--libraries`,
+ * on example scripts of training libraries, which are fetched from PyPI once.
+ */
 import { resolve } from 'node:path';
 import { labelledScripts, measure, scoreOf } from './labelled.ts';
+import { measureLibraries } from './libraries.ts';
 
-const files = process.argv.slice(2).map((path) => resolve(path));
-const measured = (files.length > 0 ? files : labelledScripts()).map(measure);
+const words = process.argv.slice(2);
+const files = words.filter((word) => word !== '--libraries').map((path) => resolve(path));
+const measured = words.includes('--libraries')
+  ? measureLibraries()
+  : (files.length > 0 ? files : labelledScripts()).map(measure);
 for (const { name, made, wanted } of measured) {
   const wrong = made.filter((mark) => !wanted.includes(mark));
   const missed = wanted.filter((mark) => !made.includes(mark));

@@ -126,7 +126,8 @@ function keys(
   const range = within ? rangeAt(node.offset, node.length) : rangeAt(offset, 0);
   const hasValue = within && /^\s*:/.test(source.slice(node.offset + node.length));
   const known = schemaNode(parent)?.keys ?? new Map<string, string>();
-  const names = parent[0] === 'jobs' && parent[2] === 'params' ? paramNames(runs, String(parent[1])) : known;
+  const ofParams = parent[2] === 'params' || (parent[2] === 'sweep' && parent[3] === 'params' && parent.length === 4);
+  const names = parent[0] === 'jobs' && ofParams ? paramNames(runs, String(parent[1])) : known;
   return [...names].map(([name, description], index) => {
     const value = schemaNode([...parent, name]);
     const first = value?.values[0] ?? value?.empty ?? '';
@@ -148,7 +149,7 @@ function paramNames(runs: readonly Run[], job: string): Map<string, string> {
 
 function values(path: Location['path'], runs: readonly Run[]): string[] {
   const [first, job, key, inner] = path;
-  if (first === 'jobs' && key === 'keep' && inner === 'best')
+  if (first === 'jobs' && ((key === 'keep' && inner === 'best') || (key === 'sweep' && inner === 'metric')))
     return metricNames(runs, String(job)).flatMap((name) => [JSON.stringify(name), JSON.stringify(`max:${name}`)]);
   if (first === 'jobs' && key === 'checkpoint' && inner === 'every') return INTERVALS;
   return schemaNode(path)?.values ?? [];

@@ -14,6 +14,7 @@ import type { Language } from '../language.ts';
 import { commandsIn, isFile, scriptOf } from './commands.ts';
 import { completeConfig } from './complete.ts';
 import { jobProblems } from './job-checks.ts';
+import { remoteProblems } from './remote-checks.ts';
 import { schemaNode } from './schema-node.ts';
 
 const START = { line: 0, character: 0 };
@@ -35,6 +36,9 @@ export function configLanguage(factsOf: FactsOf, syntax: boolean): Language {
       const problems = checked.problems.filter(
         ({ code }) => syntax || (code !== 'configSyntax' && code !== 'configTwice'),
       );
+      const root = rootOf(document);
+      const accepted = root === null ? null : ((await (await factsOf(root))?.remotes()) ?? null);
+      const ofRemotes = remoteProblems(checked, accepted);
       const ofJobs = jobProblems(checked, rootOf(document), await runsOf(document));
       return [
         ...problems.map((problem) => ({
@@ -42,7 +46,11 @@ export function configLanguage(factsOf: FactsOf, syntax: boolean): Language {
           text: sentence(problem.text),
           severity: problem.refused ? undefined : (2 as const),
         })),
-        ...ofJobs.map((problem) => ({ ...problem, text: sentence(problem.text), severity: undefined })),
+        ...[...ofJobs, ...ofRemotes].map((problem) => ({
+          ...problem,
+          text: sentence(problem.text),
+          severity: undefined,
+        })),
       ].map(({ code, offset, length, text, severity, replacement }): Finding => {
         const range = rangeOf(document.text, offset, length);
         const fixes = replacement

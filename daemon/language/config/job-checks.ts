@@ -6,7 +6,7 @@ import type { Run } from '../../../protocol/domain.ts';
 import { nearest } from '../../../protocol/nearest.ts';
 import { monitorOf } from '../../../protocol/records.ts';
 import { type CheckedConfig, propertiesOf } from '../../runs/config-checks.ts';
-import { PLACEHOLDERS, paramAt, placeholdersIn } from '../../runs/launch/command.ts';
+import { PLACEHOLDERS, paramAt, paramMeant, placeholdersIn } from '../../runs/launch/command.ts';
 import { shellWord } from '../../runs/launch/shell-syntax.ts';
 import type { Code } from '../codes.ts';
 import { type CommandText, commandsIn, filesBeside, isFile, scriptOf } from './commands.ts';
@@ -58,7 +58,7 @@ function placeholders({ jobs }: CheckedConfig, { job, kind, words }: CommandText
         ];
       }
       if (known.includes(found.name)) return [];
-      const near = nearest(found.name, known);
+      const near = paramMeant(found.name, jobs.get(job)?.params as never) ?? nearest(found.name, known);
       const elsewhere = Object.entries(PLACEHOLDERS).filter(([, names]) =>
         (names as readonly string[]).includes(found.name),
       );
@@ -134,10 +134,17 @@ function modules(checked: CheckedConfig, root: string): JobProblem[] {
   });
 }
 
+/** Keys whose values name a metric. */
+const METRIC_PLACES = [
+  ['keep', 'best'],
+  ['sweep', 'metric'],
+] as const;
+
 /** Finds names of metrics that no run of the job has logged. Without a run that logged something, every name may be right. */
 function metrics(checked: CheckedConfig, runs: readonly Run[]): JobProblem[] {
-  return jobNodes(checked).flatMap(({ key, value }): JobProblem[] => {
-    const best = value.type === 'object' ? findNodeAtLocation(value, ['keep', 'best']) : undefined;
+  const places = jobNodes(checked).flatMap((job) => METRIC_PLACES.map((path) => ({ ...job, path })));
+  return places.flatMap(({ key, value, path }): JobProblem[] => {
+    const best = value.type === 'object' ? findNodeAtLocation(value, [...path]) : undefined;
     if (best?.type !== 'string') return [];
     const known = metricNames(runs, String(key.value));
     const { metric } = monitorOf(String(best.value));

@@ -45,20 +45,27 @@ function nodeAt(start: Schema | undefined, path: readonly (string | number)[]): 
   let schema = start;
   for (const key of path) {
     const inner = schema && unwrapped(schema);
-    schema = inner?.entries ? inner.entries[key as never] : (inner?.value ?? itemOf(inner));
+    const entries = inner && entriesOf(inner);
+    schema = entries ? entries[key as never] : (inner?.value ?? itemOf(inner));
   }
   return schema ? nodeOf(schema) : null;
 }
 
 function nodeOf(outer: Schema): SchemaNode {
   const schema = unwrapped(outer);
-  const keys = new Map(Object.entries(schema.entries ?? {}).map(([key, value]) => [key, descriptionOf(value)]));
+  const keys = new Map(Object.entries(entriesOf(schema) ?? {}).map(([key, value]) => [key, descriptionOf(value)]));
   return { description: descriptionOf(outer), keys, values: valuesOf(schema), empty: emptyOf(schema) };
 }
 
 /** Descends from `optional` to what it wraps. A pipe is its first schema with actions, so it needs no step. */
 function unwrapped(schema: Schema): Schema {
   return schema.wrapped ? unwrapped(schema.wrapped) : schema;
+}
+
+/** Returns the keys of an object, also of one that is an alternative to something else. */
+function entriesOf(schema: Schema): Record<string, Schema> | undefined {
+  const options = schema.type === 'union' ? (schema.options as Schema[]) : [];
+  return schema.entries ?? options.find(({ entries }) => entries)?.entries;
 }
 
 function descriptionOf(schema: Schema): string {
@@ -78,7 +85,9 @@ function valuesOf(schema: Schema): string[] {
   return [];
 }
 
-function emptyOf({ type }: Schema): string {
+function emptyOf(schema: Schema): string {
+  const { type } = schema;
+  if (type === 'union' && valuesOf(schema).length === 0 && entriesOf(schema)) return '{}';
   if (type === 'strict_object' || type === 'record' || type === 'object') return '{}';
   if (type === 'array') return '[]';
   if (type === 'number' || type === 'boolean' || type === 'picklist') return '';

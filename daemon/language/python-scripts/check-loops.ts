@@ -8,25 +8,30 @@ import { objectKind } from './objects.ts';
 import { callsIn, methodOf, type Script } from './script.ts';
 import { blocksOf, calledName, hasSteps, isCallOf } from './syntax.ts';
 
+const LOADERS = ['batches', 'forever'];
+const NO_GRADIENTS = new Set(['no_grad', 'inference_mode']);
+const EVALUATES = /val|test|eval/i;
 const WRAPPERS = new Set(['enumerate', 'tqdm', 'iter', 'track']);
 
-/** Finds loops over a loader that is read without `run.batches`, with the loops themselves. */
-export function checkLoaders(script: Script): { finding: Finding; loop: Loop }[] {
+/** Finds loaders that are read without `run.batches`, with the loops over them; null where a loop draws from one by `next`. */
+export function checkLoaders(script: Script): { finding: Finding; loop: Loop | null }[] {
   const run = plainRun(script);
   return script.scopes.flatMap((scope) =>
-    scope.loops.flatMap((loop) => {
+    scope.loops.flatMap((loop): { finding: Finding; loop: Loop | null }[] => {
+      if (!ownCalls(scope, loop).some((call) => isCallOf(call, ['step'], scope.names.run))) return [];
+      const drawn = drawnFrom(scope, loop);
+      if (drawn) return [{ finding: script.at('plainLoader', drawn, textOf(script, drawn)), loop: null }];
       if (loop.kind !== 'For' || scope.isOverBatches(loop) || scope.isOverEpochs(loop)) return [];
       const loader = loaderOf(scope, loop.iter);
-      if (!loader || !ownCalls(scope, loop).some((call) => isCallOf(call, ['step'], scope.names.run))) return [];
+      if (!loader) return [];
       const name = script.textOf(loader);
-      const text = `\`${name}\` is read without run.batches, so a resume reads it from its beginning again`;
       const fix = run
         ? {
             title: `Read ${run}.batches(${name})`,
             edits: [script.edit(loader.from, loader.to, `${run}.batches(${name})`)],
           }
         : null;
-      return [{ finding: script.at('plainLoader', loader, text, [fix]), loop }];
+      return [{ finding: script.at('plainLoader', loader, textOf(script, loader), [fix]), loop }];
     }),
   );
 }
@@ -96,6 +101,32 @@ function loaderOf(scope: Scope, iter: Node): Node | null {
   if (key === null) return null;
   const isMade = scope.bindingsOf(key).some((one) => one.kind === 'Assign' && calledName(one.value) === 'DataLoader');
   return isMade || /(loader|dataloader|_dl)$/i.test(key) ? iter : null;
+}
+
+function textOf(script: Script, loader: Node): string {
+  return `\`${script.textOf(loader)}\` is read without run.batches, so a resume reads it from its beginning again`;
+}
+
+/** Finds what a loop draws its batches from by `next`: an endless reader that was made of a loader, and not by the run. */
+function drawnFrom(scope: Scope, loop: Loop): Node | null {
+  const calls = callsIn(loop.body.flatMap((statement) => [...walk(statement)]));
+  if (!calls.some((call) => call.func.kind === 'Attribute' && call.func.attr === 'backward')) return null;
+  for (const call of calls) {
+    const [from] = call.args;
+    const key = from && keyOf(from);
+    if (keyOf(call.func) !== 'next' || !key || EVALUATES.test(key) || isWithoutGradients(scope, call)) continue;
+    const values = scope.bindingsOf(key).flatMap((one) => (one.kind === 'Assign' ? [one.value] : []));
+    if (values.some((value) => [...walk(value)].some((one) => isCallOf(one, LOADERS, scope.names.run)))) continue;
+    if (values.some((value) => value.kind === 'Call' && value.args[0] && loaderOf(scope, value.args[0]))) return from;
+  }
+  return null;
+}
+
+function isWithoutGradients(scope: Scope, call: Call): boolean {
+  for (let node = scope.parents.get(call); node; node = scope.parents.get(node))
+    if (node.kind === 'With' && node.items.some(({ expression }) => NO_GRADIENTS.has(calledName(expression))))
+      return true;
+  return false;
 }
 
 /** Lists the calls in a loop's body, without those in loops inside of it. */

@@ -3,9 +3,9 @@ import type { Finding, Fix } from '../codes.ts';
 import { type Key, keyOf, lookedAt, prefixesOf } from './flow.ts';
 import type { Scope } from './loop-variables.ts';
 import type { Assign, Call, Node } from './nodes.ts';
-import { walk } from './nodes.ts';
-import { objectKind } from './objects.ts';
+import { kindOfValue } from './objects.ts';
 import { callsIn, holds, initIn, methodOf, type Script } from './script.ts';
+import { calledName } from './syntax.ts';
 
 const MOVES = new Set(['to', 'cuda', 'cpu', 'half', 'bfloat16', 'float', 'double']);
 
@@ -19,19 +19,23 @@ export function checkObjects(script: Script): Finding[] {
 
 function untracked(script: Script, scope: Scope, init: Call): Finding[] {
   const given = tracking(scope);
-  // `init(**objects)`, or objects that another package prepares and holds.
-  if (given === null || usesAccelerate(script)) return [];
+  // `init(**objects)`, or an object of another package that holds all the others.
+  if (given === null || [...given].some((key) => isAccelerator(scope, key))) return [];
   const used = new Set(
     scope.loops.flatMap((loop) => loop.body.flatMap((statement) => lookedAt(statement).keys.map(([key]) => key))),
   );
-  return scope.nodes.flatMap((node): Finding[] => {
-    if (node.kind !== 'Assign' || node.value.kind !== 'Call' || node.targets.length !== 1) return [];
+  const told = new Set<Key>();
+  const made = scope.nodes.filter((node) => node.kind === 'Assign').sort((a, b) => a.from - b.from);
+  return made.flatMap((node): Finding[] => {
+    if (node.targets.length !== 1) return [];
     const [target] = node.targets as [Node];
     const key = keyOf(target);
-    const kind = objectKind(node.value);
+    const kind = kindOfValue(node.value);
     // A schedule that only another one drives is part of that one.
     if (key === null || kind === null || scope.loops.some((loop) => holds(loop, node)) || !isUsed(key, used)) return [];
     if (prefixesOf(key).some((prefix) => given.has(prefix)) || isMadeAgain(scope, node, key)) return [];
+    if (told.has(key)) return [];
+    told.add(key);
     const text = `\`${key}\` was not given to init, so a resume starts it anew`;
     return [script.at('untrackedObject', target, text, [trackingFix(script, scope, init, node, key)])];
   });
@@ -52,19 +56,42 @@ function tracking(scope: Scope): Set<Key> | null {
   return given;
 }
 
-function usesAccelerate({ module }: Script): boolean {
-  return [...walk(module)].some(
-    (node) => node.kind === 'Import' && (node.module ?? node.names[0]?.name ?? '').startsWith('accelerate'),
-  );
+function isAccelerator(scope: Scope, key: Key): boolean {
+  return scope.bindingsOf(key).some((one) => one.kind === 'Assign' && calledName(one.value) === 'Accelerator');
 }
 
 function isUsed(key: Key, used: ReadonlySet<Key>): boolean {
   return used.has(key) || [...used].some((one) => one.startsWith(`${key}.`));
 }
 
-/** Tells whether a name is given another value before the loop: what was made here is then inside of something else. */
+/**
+ * Tells whether a name is given another value before the loop: what was made here is then inside of something else. A call that is given
+ * the object and hands it back, as `accelerator.prepare` does, makes no other one, nor does the other branch of a condition.
+ */
 function isMadeAgain(scope: Scope, node: Assign, key: Key): boolean {
-  return scope.bindingsOf(key).some((other) => other !== node && other.line > node.line);
+  return scope
+    .bindingsOf(key)
+    .some((other) => other.line > node.line && !handsBack(other, key) && !isOtherBranch(scope, node, other));
+}
+
+function handsBack(binding: Node, key: Key): boolean {
+  if (binding.kind !== 'Assign' || binding.value.kind !== 'Call') return false;
+  const { args, keywords } = binding.value;
+  const isSame = binding.targets.some((target) => keyOf(target) === key);
+  // `optimizer = Wrapper(optimizer)` is another object that holds it.
+  return !isSame && [...args, ...keywords.map(({ value }) => value)].some((one) => keyOf(one) === key);
+}
+
+function isOtherBranch(scope: Scope, one: Node, other: Node): boolean {
+  let child = one;
+  for (let node = scope.parents.get(one); node; node = scope.parents.get(node)) {
+    if (node.kind === 'If' && node.from <= other.from && other.to <= node.to) {
+      const block = node.body.includes(child) ? node.body : node.orelse;
+      return !block.some((statement) => holds(statement, other));
+    }
+    child = node;
+  }
+  return false;
 }
 
 function trackingFix(script: Script, scope: Scope, init: Call, made: Node, key: Key): Fix | null {

@@ -5,7 +5,7 @@ import { keyOf, targetsOf } from './flow.ts';
 import { type Scope, type StartsAgain, variablesThatStartAgain } from './loop-variables.ts';
 import type { Assign, Loop, Name, Node } from './nodes.ts';
 import { walk } from './nodes.ts';
-import { objectKind } from './objects.ts';
+import { kindOfValue } from './objects.ts';
 import { initIn, type Script } from './script.ts';
 import { isCallOf } from './syntax.ts';
 
@@ -19,12 +19,7 @@ export function checkVariables(script: Script, told: ReadonlySet<Loop>): Finding
       found.loop.kind === 'For' && (targetsOf(found.loop.target).includes(found.name) || found.name === 'the loop');
     if (isOwnRound && told.has(found.loop)) return [];
     // An optimizer, a scaler and the like have a finding of their own if nothing keeps them.
-    if (
-      scope
-        .bindingsOf(found.name)
-        .some((one) => one.kind === 'Assign' && one.value.kind === 'Call' && objectKind(one.value))
-    )
-      return [];
+    if (scope.bindingsOf(found.name).some((one) => one.kind === 'Assign' && kindOfValue(one.value) !== null)) return [];
     return [findingOf(script, scope, found, isLostAcross.has(found.name), isOwnRound)];
   });
 }

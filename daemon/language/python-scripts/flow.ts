@@ -14,6 +14,10 @@ const MUTATORS = new Set(
   ),
 );
 
+/** Functions that only compute: a value that is given to one, and to nothing else, is not read by it. */
+const COMPUTES = new Set('abs bool dict float int len list max min pow round set sorted str sum tuple'.split(' '));
+const COMPUTING_MODULES = new Set('F jax jnp keras math mx nn np numpy ops paddle statistics tf torch'.split(' '));
+
 /** Returns `a.b` for the expression `a.b`; null for what is no plain name. */
 export function keyOf(node: Node): Key | null {
   if (node.kind === 'Name') return node.id;
@@ -46,6 +50,8 @@ export interface Reads {
   calls: [key: Key, method: string, line: number][];
   /** Names bound by `:=`. */
   walrus: [key: Key, line: number][];
+  /** Names that are given to functions which may do anything with them. */
+  given: Set<Key>;
 }
 
 const known = new WeakMap<Node, Reads>();
@@ -55,7 +61,7 @@ export function lookedAt(node: Node): Reads {
   const before = known.get(node);
   if (before) return before;
   const bound = new Set<string>();
-  const found: Reads = { keys: [], calls: [], walrus: [] };
+  const found: Reads = { keys: [], calls: [], walrus: [], given: new Set() };
   for (const inside of walk(node)) {
     if (inside.kind === 'Name' || inside.kind === 'Attribute') {
       const key = inside.ctx === 'Load' ? keyOf(inside) : null;
@@ -63,6 +69,7 @@ export function lookedAt(node: Node): Reads {
     } else if (inside.kind === 'Call') {
       const key = inside.func.kind === 'Attribute' ? keyOf(inside.func.value) : null;
       if (key !== null && inside.func.kind === 'Attribute') found.calls.push([key, inside.func.attr, inside.line]);
+      for (const given of givenTo(inside)) found.given.add(given);
     } else if (inside.kind === 'comprehension') for (const key of targetsOf(inside.target)) bound.add(key);
     else if (inside.kind === 'arg') bound.add(inside.arg);
     else if (inside.kind === 'NamedExpr') found.walrus.push([inside.target.id, inside.line]);
@@ -70,6 +77,13 @@ export function lookedAt(node: Node): Reads {
   if (bound.size > 0) found.keys = found.keys.filter(([key]) => !bound.has(rootOf(key)));
   known.set(node, found);
   return found;
+}
+
+function givenTo(call: Extract<Node, { kind: 'Call' }>): Key[] {
+  const name = keyOf(call.func) ?? '';
+  if (COMPUTES.has(name) || (name.includes('.') && COMPUTING_MODULES.has(rootOf(name)))) return [];
+  const parts = [...call.args, ...call.keywords.map((word) => word.value)];
+  return parts.flatMap((part) => [...walk(part)]).flatMap((inside) => keyOf(inside) ?? []);
 }
 
 /** Lists the names that an expression reads, with the lines. */
@@ -109,7 +123,7 @@ export class Flow {
     const reads = lookedAt(node);
     const receivers = this.#calls(reads, done);
     for (const [key, line] of reads.keys) {
-      if (own.includes(key)) {
+      if (own.includes(key) && !reads.given.has(key)) {
         if (!isDone(key, done)) first(this.updated, key, line);
         continue;
       }

@@ -107,6 +107,19 @@ export class Scope {
       for (const key of boundBy(statement)) this.#bindings.set(key, [...(this.#bindings.get(key) ?? []), statement]);
   }
 
+  /** Names that are bound when the scope begins. */
+  parameters(): Set<string> {
+    return new Set(this.#parameters);
+  }
+
+  /** Tells whether a name is another scope's, or one that functions of this file bind from outside. */
+  isDeclared(name: string): boolean {
+    return (
+      [...this.names.declared.values()].some((names) => names.has(name)) ||
+      this.nodes.some((node) => (node.kind === 'Global' || node.kind === 'Nonlocal') && node.names.includes(name))
+    );
+  }
+
   bindingsOf(key: Key): readonly Node[] {
     return this.#bindings.get(key) ?? [];
   }

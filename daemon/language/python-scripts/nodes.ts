@@ -23,6 +23,7 @@ export type Sequence = Base & { kind: 'Tuple' | 'List'; elts: Node[] };
 export type Starred = Base & { kind: 'Starred'; value: Node };
 export type Constant = Base & { kind: 'Constant'; text: string };
 export type BinOp = Base & { kind: 'BinOp'; left: Node; op: string; right: Node };
+export type IfExp = Base & { kind: 'IfExp'; test: Node; body: Node; orelse: Node };
 export type NamedExpr = Base & { kind: 'NamedExpr'; target: Name; value: Node };
 export type Comprehension = Base & { kind: 'comprehension'; target: Node; iter: Node; ifs: Node[] };
 export type Argument = Base & { kind: 'arg'; arg: string };
@@ -62,6 +63,7 @@ export type Node =
   | Starred
   | Constant
   | BinOp
+  | IfExp
   | NamedExpr
   | Comprehension
   | Argument
@@ -104,6 +106,8 @@ export function childrenOf(node: Node): Node[] {
       return node.elts;
     case 'BinOp':
       return [node.left, node.right];
+    case 'IfExp':
+      return [node.body, node.test, node.orelse];
     case 'NamedExpr':
       return [node.target, node.value];
     case 'comprehension':

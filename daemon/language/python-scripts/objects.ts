@@ -1,6 +1,6 @@
 /** Objects with a state, by the calls that make them. */
 import { keyOf, lastOf } from './flow.ts';
-import type { Call } from './nodes.ts';
+import type { Call, Node } from './nodes.ts';
 
 export type ObjectKind = 'schedule' | 'optimizer' | 'scaler' | 'average' | 'generator';
 
@@ -20,11 +20,17 @@ export function objectKind(call: Call): ObjectKind | null {
   const key = keyOf(call.func);
   if (key === null) return null;
   const name = lastOf(key);
-  if (name === 'GradScaler') return isOff(call) ? null : 'scaler';
+  if (name.endsWith('GradScaler')) return isOff(call) ? null : 'scaler';
   if (OPTIMIZERS.has(name) || /^(torch\.)?optim\.[A-Z]\w*$/.test(key)) return 'optimizer';
   if (SCHEDULES.test(name)) return 'schedule';
   if (AVERAGES.test(name)) return 'average';
   return GENERATORS.test(key) ? 'generator' : null;
+}
+
+/** Tells what a value is made as, in one of its cases at least. */
+export function kindOfValue(value: Node): ObjectKind | null {
+  if (value.kind === 'IfExp') return kindOfValue(value.body) ?? kindOfValue(value.orelse);
+  return value.kind === 'Call' ? objectKind(value) : null;
 }
 
 function isOff({ keywords }: Call): boolean {

@@ -49,6 +49,10 @@ export class Expressions {
         return { ...at, kind: 'Constant', text: this.#textOf(node) };
       case 'BinaryExpression':
         return this.#binary(node, parts);
+      case 'ConditionalExpression': {
+        const [body, test, orelse] = parts.flatMap((part) => this.one(part) ?? []);
+        return body && test && orelse ? { ...at, kind: 'IfExp', body, test, orelse } : null;
+      }
       case 'NamedExpression': {
         const [goal, , value] = parts.map((part) => this.one(part));
         const name = goal ?? this.one(parts[0]);

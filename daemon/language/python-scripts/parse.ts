@@ -4,6 +4,7 @@ import { parser } from '@lezer/python';
 import { Lines } from './lines.ts';
 import type { Case, Handler, Module, Node } from './nodes.ts';
 import { Expressions, target } from './parse-expressions.ts';
+import { readable } from './readable.ts';
 
 export interface ParsedPython {
   module: Module;
@@ -13,7 +14,7 @@ export interface ParsedPython {
 }
 
 export function parsePython(text: string): ParsedPython {
-  const tree = parser.parse(text);
+  const tree = parser.parse(readable(text));
   const errors: { from: number; to: number }[] = [];
   tree.iterate({
     enter: ({ type, from, to }) => {

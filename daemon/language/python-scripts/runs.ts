@@ -1,6 +1,7 @@
 /** Lenses above the call that starts a script, and hints with the newest values beside what it reports, of its runs. Pure. */
 import type { CodeLens, InlayHint } from 'vscode-languageserver-protocol';
 import type { Run } from '../../../protocol/domain.ts';
+import { isNotebook } from '../../../protocol/notebook.ts';
 import { bestText, integer, metric } from '../../../protocol/words.ts';
 import type { ScriptRuns } from '../facts.ts';
 import type { Anchors } from './anchors.ts';
@@ -19,6 +20,9 @@ export function lensesOf({ start }: Anchors, { root, runs, job }: ScriptRuns): C
   const node = { kind: 'run', root, id: newest.id };
   const isResumable = RESUMABLE.includes(newest.status) && newest.lastCheckpoint;
   const best = bestText(newest);
+  // Its kernel goes on with it.
+  if (newest.command && isNotebook(newest.command.words))
+    return [lens(`$(graph-line) ${shown(newest.name)} ${newest.status}${best ? `, ${best}` : ''}`, 'openRun', node)];
   return [
     job ? lens(`$(play) Run ${shown(job.name)}`, 'run', { root, job }) : lens('$(play) Run', 'runFile'),
     ...(isResumable ? [lens(`$(debug-continue) Resume at ${integer(isResumable.step)}`, 'resume', node)] : []),

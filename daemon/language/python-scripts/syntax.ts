@@ -80,6 +80,7 @@ export function isBar(value: Node): boolean {
 
 /** Tells whether a statement shows something, and computes nothing that is used. */
 export function isShown(statement: Node): boolean {
+  if (statement.kind === 'If') return [...statement.body, ...statement.orelse].every(isShown);
   return statement.kind === 'Pass' || (statement.kind === 'Expr' && SHOW.has(calledName(statement.value)));
 }
 
