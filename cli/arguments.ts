@@ -68,6 +68,14 @@ export function parseParams(list: readonly string[], option: string): Params {
   );
 }
 
+/** Parses `lr=0.1,0.2` as one set of params for each value. A comma inside of JSON's brackets or quotes is part of a value. */
+export function arraySets(text: string): Params[] {
+  const at = text.indexOf('=');
+  const values = at < 1 ? [] : (text.slice(at + 1).match(/(?:\[[^\]]*\]|\{[^}]*\}|"[^"]*"|[^,])+/g) ?? []);
+  if (values.length === 0) throw new UsageError(`--array takes NAME=A,B,C, not "${text}".`);
+  return values.map((value) => ({ [text.slice(0, at)]: parseValue(value) }));
+}
+
 function parseValue(text: string): ParamValue {
   try {
     return JSON.parse(text) as ParamValue;

@@ -5,6 +5,7 @@ import { branchCommands } from './commands/branches.ts';
 import { checkpointCommands } from './commands/checkpoints.ts';
 import { completionCommands } from './commands/completion.ts';
 import { diffCommands } from './commands/diff.ts';
+import { engineCommands } from './commands/engines.ts';
 import { exportCommands } from './commands/export.ts';
 import { importCommands } from './commands/import.ts';
 import { lookingCommands } from './commands/inspect.ts';
@@ -17,20 +18,25 @@ import { remoteCommands } from './commands/remotes.ts';
 import { reportCommands } from './commands/report.ts';
 import { runningCommands } from './commands/running.ts';
 import { scrubCommands } from './commands/scrub.ts';
+import { sweepCommands } from './commands/sweep.ts';
+import { uiCommands } from './commands/ui.ts';
 
 const all: Record<string, Command> = {
   ...projectCommands,
   ...runningCommands,
   ...queueCommands,
+  ...sweepCommands,
   ...lookingCommands,
   ...checkpointCommands,
   ...keepingCommands,
   ...importCommands,
   ...remoteCommands,
+  ...engineCommands,
   ...branchCommands,
   ...diffCommands,
   ...exportCommands,
   ...reportCommands,
+  ...uiCommands,
   ...mcpCommands,
   ...lspCommands,
   ...backendCommands,
@@ -48,6 +54,7 @@ const ORDER = [
   'pause',
   'stop',
   'queue',
+  'sweep',
   'attach',
   'checkpoint',
   'ls',
@@ -56,6 +63,7 @@ const ORDER = [
   'diff',
   'export',
   'report',
+  'ui',
   'verify',
   'inspect',
   'tag',
@@ -76,6 +84,7 @@ const ORDER = [
   'fetch',
   'pull',
   'clone',
+  'engine',
   'gc',
   'quota',
   'fsck',
@@ -87,8 +96,17 @@ const ORDER = [
   'gpu',
   'mcp',
   'lsp',
+  'node-run',
   'daemon',
   'completion',
 ];
 
-export const commands: Record<string, Command> = Object.fromEntries(ORDER.map((name) => [name, all[name]!]));
+/** Finds the place of a command in the help; one without a place comes last. */
+function placeOf(name: string): number {
+  const place = ORDER.indexOf(name);
+  return place < 0 ? ORDER.length : place;
+}
+
+export const commands: Record<string, Command> = Object.fromEntries(
+  Object.entries(all).sort(([a], [b]) => placeOf(a) - placeOf(b)),
+);

@@ -65,6 +65,14 @@ export class Context {
    * the folder. One that puts files of the store elsewhere passes `write`. Both ask before using a store that was made elsewhere.
    */
   async project(purpose: Purpose = 'look', options: { create?: boolean } = {}): Promise<Client> {
+    return (await this.opened(purpose, options)).client;
+  }
+
+  /** Does the same, and returns the project too. */
+  async opened(
+    purpose: Purpose = 'look',
+    options: { create?: boolean } = {},
+  ): Promise<{ client: Client; project: Project }> {
     const client = await this.client();
     const open = (acceptStore: boolean) =>
       client.request(projectOpen, { root: this.root, trusted: purpose === 'run', acceptStore, ...options });
@@ -81,7 +89,7 @@ export class Context {
     // A daemon that is gone had queued runs: this shell's environment may be the one they need.
     if (project.needEnvironment > 0 && project.trusted)
       await client.request(queueSupply, { root: this.root, environment: this.environment() });
-    return client;
+    return { client, project };
   }
 
   /** Asks once per store. Where nobody can be asked, the request itself is refused. */

@@ -1,6 +1,7 @@
 /** Formats text and tables for people. Pure; widths are in terminal columns. */
 import { stripVTControlCharacters, styleText } from 'node:util';
 import { visible } from '../protocol/visible.ts';
+import { columnsOf } from './width.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -61,8 +62,15 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[], widt
 function fit(text: string, width: number, { right, flexible }: Pick<Column<never>, 'right' | 'flexible'>): string {
   const length = columnsOf(text);
   if (length > width) {
-    const plain = [...stripVTControlCharacters(text)];
-    return flexible === 'end' ? `…${plain.slice(1 - width).join('')}` : `${plain.slice(0, width - 1).join('')}…`;
+    const characters = [...new Intl.Segmenter().segment(stripVTControlCharacters(text))].map(({ segment }) => segment);
+    const cut =
+      flexible === 'end'
+        ? `…${within(width - 1, characters.reverse())
+            .reverse()
+            .join('')}`
+        : `${within(width - 1, characters).join('')}…`;
+    // A wide character that does not fit leaves a column free.
+    return cut + ' '.repeat(Math.max(0, width - columnsOf(cut)));
   }
   const padding = ' '.repeat(width - length);
   return right ? padding + text : text + padding;
@@ -73,7 +81,8 @@ export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
     const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    if (last !== undefined && columnsOf(last) + 1 + columnsOf(word) <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
   return lines;
@@ -89,23 +98,12 @@ export function safeCode(line: string): string {
   return visible(line.replaceAll('\t', '    '));
 }
 
-/** Counts the columns that a text takes in a terminal, without its colours. */
-export function columnsOf(text: string): number {
-  let columns = 0;
-  for (const character of stripVTControlCharacters(text)) columns += isWide(character.codePointAt(0)!) ? 2 : 1;
-  return columns;
-}
-
-/** Recognises East Asian wide characters and emoji, roughly. */
-function isWide(code: number): boolean {
-  return (
-    (code >= 0x1100 && code <= 0x115f) ||
-    (code >= 0x2e80 && code <= 0xa4cf) ||
-    (code >= 0xac00 && code <= 0xd7a3) ||
-    (code >= 0xf900 && code <= 0xfaff) ||
-    (code >= 0xfe30 && code <= 0xfe6f) ||
-    (code >= 0xff00 && code <= 0xff60) ||
-    (code >= 0x1f300 && code <= 0x1faff) ||
-    (code >= 0x20000 && code <= 0x3fffd)
-  );
+/** Takes whole characters, as a person sees them, while they fit. */
+function within(columns: number, characters: readonly string[]): string[] {
+  let left = columns;
+  const over = characters.findIndex((character) => {
+    left -= columnsOf(character);
+    return left < 0;
+  });
+  return over < 0 ? [...characters] : characters.slice(0, over);
 }

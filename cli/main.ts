@@ -15,6 +15,7 @@ import { EXAMPLES } from './examples.ts';
 import { paint, useColours, wrapped } from './format.ts';
 import { optionHelp } from './option-help.ts';
 import { brokenBy, OutputError, print, printError, printJson, watchOutput } from './output.ts';
+import { VERSION_WORDS } from './version.ts';
 
 const COLUMNS = 80;
 const JSON_OPTION: Command['options'] = { json: { type: 'boolean' } };
@@ -26,7 +27,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   const wantsJson = rest.includes('--json');
   try {
-    if (name !== undefined && ['version', '--version', '-V', '-v'].includes(name)) {
+    if (name !== undefined && VERSION_WORDS.includes(name)) {
       const { version } = BUILD;
       if (wantsJson) printJson({ version, node: process.versions.node });
       else print(`trainstash ${version}\n`);

@@ -9,13 +9,15 @@ import type {
   StoreUsage,
   Waiting,
 } from '../protocol/domain.ts';
+import type { EngineState } from '../protocol/engines.ts';
 import type { FsckReport, KeptRun } from '../protocol/messages/store.ts';
 import { fromWireNumber } from '../protocol/numbers.ts';
 import { troubleOf } from '../protocol/soundness.ts';
 import { type UsageSeries, usageWords } from '../protocol/usage.ts';
 import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
-import { bar, type Column, columnsOf, paint, safe, table, wrapped } from './format.ts';
+import { bar, type Column, paint, safe, table, wrapped } from './format.ts';
 import { ingredientLines } from './ingredients.ts';
+import { columnsOf } from './width.ts';
 
 const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
   running: 'green',
@@ -81,7 +83,15 @@ const WAITS = {
   files: 'files of another branch',
   time: 'until its time',
   request: 'paused in the queue',
+  engine: 'on its engine',
 } as const;
+
+/** Describes where a run is: `cluster, job 17 on n1, life 3, waits (Resources)`. */
+function engineText({ name, job, nodes, life, phase, reason, unknownSince }: EngineState): string {
+  const place = `${safe(name)}, job ${safe(job)}${nodes ? ` on ${safe(nodes)}` : ''}, life ${life}`;
+  if (unknownSince !== null) return `${place}, state unknown: its last answer was ${age(unknownSince)}`;
+  return phase === 'pending' ? `${place}, waits${reason ? ` (${safe(reason)})` : ''}` : place;
+}
 
 function waitingText({ for: what, behind }: Waiting): string {
   if (what === 'device') return behind === null ? 'waits for the device' : `behind #${behind}`;
@@ -189,6 +199,7 @@ export function runDetails(
     run.kind === 'module'
       ? field('backend', `${run.backend}, seed ${run.seed}`)
       : field('command', safe(run.command ? run.command.words.join(' ') : `job ${run.job}`)),
+    ...(run.engine ? fieldLines('engine', engineText(run.engine), width) : []),
     ...(run.backendReason ? fieldLines('chosen since', safe(run.backendReason), width) : []),
     ...(used ? fieldLines('used', used, width) : []),
     ...(run.origin ? [field('from', originText(run.origin))] : []),
@@ -317,9 +328,9 @@ export function keptLines(runs: readonly KeptRun[], width: number): string[] {
   ]);
 }
 
-export function fsckLines(report: FsckReport): string[] {
+export function fsckLines(report: FsckReport, full: boolean): string[] {
   const lines = [
-    `${counted(report.checkpoints, 'checkpoint')}, ${counted(report.chunks, 'chunk')}, ${bytes(report.bytes)} read and verified against their hashes.`,
+    `${counted(report.checkpoints, 'checkpoint')}, ${counted(report.chunks, 'chunk')}, ${bytes(report.bytes)} read and verified against their ${full ? 'hashes' : 'checksums'}.`,
   ];
   for (const { checkpoint, problem, whole } of report.problems) {
     const where = checkpoint ? `checkpoint ${checkpoint}: ` : '';

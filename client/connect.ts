@@ -173,30 +173,35 @@ async function hello(socket: Socket, paths: StatePaths, options: ClientOptions):
 
 function requester(connection: MessageConnection, closed: Promise<void>, paths: StatePaths): Client['request'] {
   let over = false;
+  const gone = () => unavailable('the connection was closed', paths);
+  // An error reads the end of the log: only requests that wait get one, not each that ever was.
+  const waiting = new Set<() => void>();
   void closed.then(() => {
     over = true;
+    for (const fail of waiting) fail();
   });
   return async (message, params, signal) => {
-    const gone = () => unavailable('the connection was closed', paths);
     if (over) throw gone();
+    const cancellation = new CancellationTokenSource();
+    const cancel = () => cancellation.cancel();
+    if (signal?.aborted) cancel();
+    signal?.addEventListener('abort', cancel, { once: true });
+    let fail = () => {};
+    const lost = new Promise<never>((_, reject) => {
+      fail = () => reject(gone());
+    });
+    waiting.add(fail);
     try {
-      const lost = closed.then(() => Promise.reject(gone()));
-      lost.catch(() => {});
-      const cancellation = new CancellationTokenSource();
-      const cancel = () => cancellation.cancel();
-      if (signal?.aborted) cancel();
-      signal?.addEventListener('abort', cancel, { once: true });
-      try {
-        const answer = connection.sendRequest(message.method, params, cancellation.token) as Promise<never>;
-        return await Promise.race([answer, lost]);
-      } finally {
-        signal?.removeEventListener('abort', cancel);
-        cancellation.dispose();
-      }
+      const answer = connection.sendRequest(message.method, params, cancellation.token) as Promise<never>;
+      return await Promise.race([answer, lost]);
     } catch (error) {
       if (error instanceof ResponseError && error.data) throw fromWire(error.data as WireError);
       // Whatever the library reports about a connection that was closed during a request, it means this.
       throw error instanceof TrainstashError ? error : gone();
+    } finally {
+      waiting.delete(fail);
+      signal?.removeEventListener('abort', cancel);
+      cancellation.dispose();
     }
   };
 }

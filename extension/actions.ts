@@ -11,12 +11,15 @@ import { registerDebugging } from './commands/debugging.ts';
 import { type Example, registerExample } from './commands/example.ts';
 import { registerExporting } from './commands/exporting.ts';
 import { noteCommands } from './commands/notes.ts';
+import { remoteCommands } from './commands/remotes.ts';
 import { removalCommands } from './commands/removal.ts';
 import { runCommands } from './commands/resuming.ts';
 import { startCommands } from './commands/starting.ts';
+import { sweepCommands } from './commands/sweeps.ts';
 import { runTarget } from './commands/targets.ts';
 import { type App, command, registerCommands } from './core/app.ts';
 import { CodeFiles } from './core/code-files.ts';
+import { RemotesModel } from './core/remotes-model.ts';
 import { JobTasks } from './job-tasks.ts';
 import { LanguageFeatures } from './language.ts';
 import { registerCheckpointFiles } from './panels/checkpoint-file.ts';
@@ -24,6 +27,7 @@ import { Dashboards } from './panels/dashboard.ts';
 import { registerDiffPage } from './panels/diff.ts';
 import { RunPages } from './panels/run-page.ts';
 import { showLog } from './views/log-terminal.ts';
+import { registerRemoteViews } from './views/remotes.ts';
 import type { Node, RunsTree } from './views/runs.ts';
 import type { StashesTree } from './views/stashes.ts';
 import type { StatusBar } from './views/status-bar.ts';
@@ -39,10 +43,22 @@ export interface Parts {
   redraw(): void;
 }
 
-const COMMANDS = [startCommands, runCommands, noteCommands, checkpointCommands, removalCommands, configCommands];
+const COMMANDS = [
+  remoteCommands,
+  startCommands,
+  runCommands,
+  noteCommands,
+  checkpointCommands,
+  removalCommands,
+  configCommands,
+  sweepCommands,
+];
 
 export class Actions {
   readonly #agents: AgentServers;
+  readonly #remotes: RemotesModel;
+  readonly #roots: () => string[];
+  #projects = '';
 
   constructor(app: App, context: vscode.ExtensionContext, parts: Parts) {
     for (const table of COMMANDS) registerCommands(app, context, table);
@@ -58,6 +74,10 @@ export class Actions {
     registerComparing(app, context);
     registerBranches(app, context, () => parts.stashes.redraw());
     registerViews(app, context, parts);
+    this.#roots = () => app.model.projects.map(({ project }) => project.root);
+    this.#remotes = new RemotesModel(app.connection, () => app.model.projects.map(({ project }) => project));
+    registerRemoteViews(context, this.#remotes);
+    command(app, context, 'remoteRefresh', () => this.#remotes.look());
     registerDiffPage(app, context);
     registerCheckpointFiles(app, context);
     JobTasks.register(app, context);
@@ -67,6 +87,10 @@ export class Actions {
 
   projectsChanged(): void {
     this.#agents.look();
+    // Everything that is drawn comes here; only other projects have other remotes.
+    const projects = this.#roots().join('\0');
+    if (projects !== this.#projects) this.#remotes.look();
+    this.#projects = projects;
   }
 }
 

@@ -28,6 +28,7 @@ export async function startLanguageClient({ log, hints, lost }: LanguageSetup): 
       { scheme: 'file', pattern: '**/trainstash.{json,jsonc}' },
       { scheme: 'untitled', language: 'python' },
       { scheme: 'file', language: 'python' },
+      { scheme: 'vscode-notebook-cell', language: 'python' },
     ],
     // VS Code marks mistakes of JSON itself.
     initializationOptions: { editorChecksJson: true, commands: true, hints },

@@ -1,5 +1,6 @@
 /** Shows toasts: only those that are worth an interruption, and only in the focused window. */
 import * as vscode from 'vscode';
+import { TOLD_CODES } from '../protocol/alerts.ts';
 import { LIVE_STATUSES, type Notice, type Run } from '../protocol/domain.ts';
 import { bestText, duration, resumeWords } from '../protocol/words.ts';
 import { plain } from './core/text.ts';
@@ -17,7 +18,7 @@ const BRANCH_NOTICES = new Set([
   'canResume',
 ]);
 const WARNINGS = { warning: vscode.window.showWarningMessage, error: vscode.window.showErrorMessage };
-const TROUBLE = new Set(['nan', 'spike', 'stalled', 'saveFailed', 'notReproduced', 'rehearsed', 'quota']);
+const TROUBLE: ReadonlySet<string> = new Set([...TOLD_CODES, 'rehearsed', 'quota']);
 
 export interface NoticeLinks {
   /** Returns the root of a run's project. */

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { BUILD } from '../base/build.ts';
+import { Connection } from '../pages/connection.ts';
 import type { Notice, Run } from '../protocol/domain.ts';
 import { isError } from '../protocol/errors.ts';
 import { branchFollow } from '../protocol/messages/branch.ts';
@@ -12,15 +13,16 @@ import { queueSupply } from '../protocol/messages/run.ts';
 import { counted } from '../protocol/words.ts';
 import { isLive } from './commands/targets.ts';
 import { type App, launchFrom, report } from './core/app.ts';
-import { Connection } from './core/connection.ts';
 import { FirstSteps } from './core/first-steps.ts';
 import { isInUse } from './core/folders.ts';
 import { Model } from './core/model.ts';
+import { Remembered } from './core/remembered.ts';
 import { Tasks } from './core/task.ts';
 import { oneLine } from './core/text.ts';
 import { Usage } from './core/usage.ts';
 import { Notices } from './notices.ts';
 import { JobsTree } from './views/jobs.ts';
+import { NotebookCells } from './views/notebook-cells.ts';
 import { type Node, RunsTree } from './views/runs.ts';
 import { ScriptLens } from './views/script-lens.ts';
 import { StashesTree } from './views/stashes.ts';
@@ -48,6 +50,7 @@ export class TrainstashWindow {
   readonly #stashes: StashesTree;
   readonly #status: StatusBar;
   readonly #lenses: ScriptLens;
+  readonly #cells: NotebookCells;
   readonly #runs: vscode.TreeView<Node>;
   readonly #usage: Usage;
   /** Folder of the copy of the example. */
@@ -77,9 +80,9 @@ export class TrainstashWindow {
     this.#model = new Model(connection, {
       project: () => this.#drawAll(),
       run: (root, run) => this.#drawRun(root, run),
-      checkpoints: (root, run) => {
+      checkpoints: (_root, run) => {
         this.#tree.redrawRun(run);
-        this.#usage.changed(root);
+        this.#usage.changed();
       },
       notice: (root, run, notice) => this.#drawNotice(root, run, notice),
     });
@@ -99,21 +102,23 @@ export class TrainstashWindow {
       chooseRoot: () => this.#chooseRoot(),
     };
     this.#example = join(context.globalStorageUri.fsPath, 'example');
-    this.#tree = new RunsTree(model, this.#example, this.#loaded.promise);
+    this.#tree = new RunsTree(model, this.#example, new Remembered(context.workspaceState), this.#loaded.promise);
     this.#jobs = new JobsTree(connection, model);
     this.#stashes = new StashesTree(connection, model);
     this.#status = new StatusBar(model, connection);
     this.#lenses = new ScriptLens(model, connection);
+    this.#cells = new NotebookCells(model);
     this.#runs = vscode.window.createTreeView<Node>('trainstash.runs', {
       treeDataProvider: this.#tree,
       canSelectMany: true,
       showCollapseAll: true,
     });
-    this.#usage = new Usage(connection, (text) => {
+    const roots = () => model.projects.map(({ project }) => project.root);
+    this.#usage = new Usage(connection, roots, (text) => {
       this.#runs.description = text;
     });
     const owned = [this.#log, connection, this.#usage, this.#tree, this.#jobs, this.#stashes, this.#status, this.#runs];
-    context.subscriptions.push(...owned, this.#lenses);
+    context.subscriptions.push(...owned, this.#lenses, this.#cells);
   }
 
   /** Registers the views, connects where a folder has something to show, and then loads the actions. */
@@ -158,6 +163,7 @@ export class TrainstashWindow {
     subscriptions.push(
       watcher,
       vscode.languages.registerCodeLensProvider(scripts, this.#lenses),
+      vscode.notebooks.registerNotebookCellStatusBarItemProvider('jupyter-notebook', this.#cells),
       vscode.window.registerTreeDataProvider('trainstash.jobs', this.#jobs),
       vscode.window.registerTreeDataProvider('trainstash.stashes', this.#stashes),
       vscode.workspace.onDidChangeWorkspaceFolders(() => this.#openFolders()),
@@ -236,7 +242,7 @@ export class TrainstashWindow {
 
   #drawAll(): void {
     this.#actions?.projectsChanged();
-    this.#usage.changed(this.#model.projects[0]?.project.root);
+    this.#usage.changed();
     const state = this.#stateNow();
     for (const { runs } of this.#model.projects) for (const run of runs.values()) this.#firstSteps.run(run);
     const live = this.#model.projects.some((mirror) => mirror.liveRuns().length > 0);
@@ -255,6 +261,7 @@ export class TrainstashWindow {
       now.kind === 'failed' && this.#model.projects.length > 0 ? oneLine(now.error.message.split('\n')[0]!) : filtered;
     this.#tree.redraw();
     this.#lenses.redraw();
+    this.#cells.redraw();
     this.#status.redraw();
     this.#drawBadge();
   }
@@ -277,6 +284,7 @@ export class TrainstashWindow {
     this.#firstSteps.run(run);
     this.#tree.redrawRun(run.id);
     this.#status.redraw();
+    this.#cells.redraw();
     // The lens shows the run's status, not each of its steps.
     if (run.status !== 'running') this.#lenses.redraw();
     if (root) this.#notices.run(run);

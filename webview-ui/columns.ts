@@ -112,10 +112,16 @@ function testOf(word: string): (row: RunRow) => boolean {
   const found = COMPARISON.exec(word);
   if (!found) {
     const wanted = word.toLowerCase();
-    return ({ name, label, branch, status, params }) =>
-      [name, label, branch ?? '', status, ...Object.entries(params).map(([key, value]) => `${key}=${value}`)].some(
-        (part) => part.toLowerCase().includes(wanted),
-      );
+    return ({ name, label, branch, status, sweep, tags, params }) =>
+      [
+        name,
+        label,
+        branch ?? '',
+        status,
+        sweep ?? '',
+        ...tags.map((tag) => `#${tag}`),
+        ...Object.entries(params).map(([key, value]) => `${key}=${value}`),
+      ].some((part) => part.toLowerCase().includes(wanted));
   }
   const [, name, operator, right] = found as unknown as [string, string, string, string];
   return (row) => {

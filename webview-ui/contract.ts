@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import type { CodeSince, Diff, WeightsDiff } from '../protocol/diff.ts';
 import type { Checkpoint, FileInspection, Run, Session } from '../protocol/domain.ts';
+import { MEDIA_KINDS, type MediaContent, type MediaKind, type MediaSeries } from '../protocol/media.ts';
 import type { WireNumber } from '../protocol/numbers.ts';
 import type { UsageSeries } from '../protocol/usage.ts';
 
@@ -12,6 +13,19 @@ export interface Curve {
   xs: Float64Array;
   ys: Float64Array;
 }
+
+// ---- media, on the pages of a run and of a comparison ----
+
+export type MediaNews =
+  | { type: 'media'; run: string; series: MediaSeries[] }
+  | { type: 'mediaContent'; sum: string; kind: MediaKind; content: MediaContent | null; bytes: Uint8Array | null };
+
+const id = v.pipe(v.string(), v.maxLength(100));
+const mediaSaid = [
+  v.object({ say: v.literal('media'), run: id }),
+  v.object({ say: v.literal('mediaRead'), session: id, sum: id, kind: v.picklist(MEDIA_KINDS) }),
+] as const;
+export type MediaSaid = v.InferOutput<(typeof mediaSaid)[number]>;
 
 // ---- the diff page ----
 
@@ -29,13 +43,15 @@ export interface DiffPageState {
 /** Messages to the diff page: the whole state, or one comparison of weights. `of` counts from the second side. */
 export type DiffNews =
   | { type: 'state'; state: DiffPageState }
-  | { type: 'weights'; of: number; weights: DiffPageState['weights'][number] };
+  | { type: 'weights'; of: number; weights: DiffPageState['weights'][number] }
+  | MediaNews;
 
 export const diffPageSaid = v.variant('say', [
   v.object({ say: v.literal('ready') }),
   v.object({ say: v.literal('axis'), axis: v.picklist(['step', 'epoch', 'time']) }),
   v.object({ say: v.literal('openFile'), side: v.number(), path: v.string() }),
   v.object({ say: v.literal('openAll'), side: v.number() }),
+  ...mediaSaid,
 ]);
 export type DiffPageSaid = v.InferOutput<typeof diffPageSaid>;
 
@@ -100,6 +116,11 @@ export interface RunRow {
   /** Steps at which the run was rolled back, and those that it went back to. */
   rollbacks: { step: number; toStep: number }[];
   parent: string | null;
+  job: string;
+  /** Sweep that made the run: `sweep 2 of train`; null: none did. */
+  sweep: string | null;
+  /** Words of its note that begin with `#`, in lower case and sorted. */
+  tags: string[];
 }
 
 export interface CheckpointMark {
@@ -136,9 +157,24 @@ export type DashboardNews =
   | { type: 'points'; run: string; name: string; xs: Float64Array; ys: Float64Array; times: Float64Array }
   | { type: 'checkpoints'; run: string; marks: CheckpointMark[] }
   | { type: 'log'; run: string; text: string; first: boolean }
-  | { type: 'device'; text: string };
+  | { type: 'device'; text: string }
+  | { type: 'views'; views: SavedView[] };
 
-const id = v.pipe(v.string(), v.maxLength(100));
+/** Settings of the dashboard under a name. */
+export const savedViews = v.pipe(
+  v.array(
+    v.object({
+      name: v.pipe(v.string(), v.minLength(1), v.maxLength(60)),
+      settings: v.pipe(
+        v.record(v.string(), v.unknown()),
+        v.check((settings) => JSON.stringify(settings).length <= 20_000),
+      ),
+    }),
+  ),
+  v.maxLength(50),
+);
+export type SavedView = v.InferOutput<typeof savedViews>[number];
+
 /** Requests that each page with runs makes: curves, checkpoints and a log. */
 const feedSaid = [
   v.object({ say: v.literal('ready') }),
@@ -165,6 +201,8 @@ export const dashboardSaid = v.variant('say', [
     action: v.picklist(['resume', 'pause', 'stop', 'diff', 'export', 'openRun']),
     runs: v.pipe(v.array(id), v.maxLength(8)),
   }),
+  /** Keeps these views, and no others. */
+  v.object({ say: v.literal('views'), views: savedViews }),
 ]);
 export type DashboardSaid = v.InferOutput<typeof dashboardSaid>;
 
@@ -190,6 +228,7 @@ export type RunPageNews =
   | { type: 'run'; state: RunPageState }
   | { type: 'code'; code: CodeSince | { problem: string } }
   | { type: 'usage'; series: UsageSeries[] }
+  | MediaNews
   | { type: 'problem'; text: string };
 
 export const RUN_ACTIONS = [
@@ -212,6 +251,7 @@ export const CHECKPOINT_ACTIONS = ['resumeFrom', 'fork', 'export', 'compare', 'v
 
 export const runPageSaid = v.variant('say', [
   ...feedSaid,
+  ...mediaSaid,
   v.object({ say: v.literal('act'), action: v.picklist(RUN_ACTIONS) }),
   v.object({ say: v.literal('actOn'), action: v.picklist(CHECKPOINT_ACTIONS), checkpoint: id }),
   v.object({ say: v.literal('code') }),

@@ -11,7 +11,7 @@ import { inspectionLines, readInspection } from '../inspection.ts';
 import { printError } from '../output.ts';
 import { checkpointTable, field, gradeText } from '../views.ts';
 
-/** Option that `eject` and `stash restore` have too; a second word is the short form. */
+/** Option that `eject` and `stash restore` have too; it may also be given as the second argument. */
 const TO = { to: { type: 'string' } } as const;
 
 export const checkpointCommands: Record<string, Command> = {

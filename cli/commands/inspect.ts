@@ -1,14 +1,15 @@
 /** Commands that show runs, and name them. */
 
+import type { Client } from '../../client/connect.ts';
 import { LogFilter } from '../../client/log-filter.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { checkpointList, checkpointShow } from '../../protocol/messages/checkpoint.ts';
 import { usageQuery } from '../../protocol/messages/metrics.ts';
-import { projectOpen } from '../../protocol/messages/project.ts';
 import { remoteRuns } from '../../protocol/messages/remote.ts';
 import { runList, runShow, runUpdate } from '../../protocol/messages/run.ts';
 import { storeTrash } from '../../protocol/messages/store.ts';
+import { sweepList } from '../../protocol/messages/sweep.ts';
 import { counted } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
@@ -17,10 +18,11 @@ import { copyLog } from '../follow.ts';
 import { paint, safe, wrapped } from '../format.ts';
 import { hookAdvice } from '../hook.ts';
 import { printJson, printRaw } from '../output.ts';
+import { remoteRunTable } from '../remote-views.ts';
 import { interrupted } from '../terminal.ts';
 import { trashLines } from '../trash.ts';
 import { checkpointDetails, checkpointTable, runDetails, runTable, waitingLines } from '../views.ts';
-import { remoteRunTable } from './remotes.ts';
+import { sweepTable } from './sweep.ts';
 
 /** Number of runs that are listed for people by default. */
 const LISTED = 100;
@@ -65,8 +67,7 @@ export const lookingCommands: Record<string, Command> = {
       }
       const trash = await client.request(checkpointList, { root, run: shown.run.id, trashed: true });
       const trashed = trash.checkpoints;
-      const none =
-        trashed.length === 0 ? ['None of its checkpoints is in the trash.'] : checkpointTable(trashed, width);
+      const none = trashed.length === 0 ? ['It has no checkpoints in the trash.'] : checkpointTable(trashed, width);
       context.answer({ ...shown, trashed }, [...lines, '', paint('dim', 'IN THE TRASH'), ...none]);
       return 0;
     },
@@ -110,10 +111,27 @@ export const lookingCommands: Record<string, Command> = {
 };
 
 /** Lists live and queued runs of other branches, since they occupy the device. */
-async function liveElsewhere(context: Context, branch: string | null): Promise<Run[]> {
-  const client = await context.client();
-  const { runs } = await client.request(runList, { root: context.root, drafts: true });
+async function liveElsewhere(client: Client, root: string, branch: string | null): Promise<Run[]> {
+  const { runs } = await client.request(runList, { root, drafts: true });
   return runs.filter((run) => run.branch !== branch && LIVE_STATUSES.includes(run.status));
+}
+
+/** Lists runs page by page, until there are no more or enough. */
+async function pagesOf(
+  client: Client,
+  which: { root: string; branch?: string | null; drafts: boolean },
+  most: number,
+): Promise<{ runs: Run[]; total: number }> {
+  const runs: Run[] = [];
+  for (let cursor: string | null = null; ; ) {
+    const page: { runs: Run[]; next: string | null; total: number } = await client.request(runList, {
+      ...which,
+      cursor,
+    });
+    runs.push(...page.runs);
+    cursor = page.next;
+    if (cursor === null || runs.length >= most) return { runs, total: page.total };
+  }
 }
 
 /** Returns the writer for a log. A terminal gets text, colours and bars; files, pipes and `--raw` get the raw output. */
@@ -122,17 +140,6 @@ function logWriter(context: Context): (text: string) => void {
   if (context.args.flag('raw') || !context.isTerminal) return printRaw;
   const filter = new LogFilter();
   return (text) => printRaw(filter.take(text));
-}
-
-/** Finds the newest run of a branch if it is a draft, which lists leave out. `listed`: the newest run that is not a draft. */
-async function newestDraft(
-  context: Context,
-  branch: string | null | undefined,
-  listed: Run | undefined,
-): Promise<Run | undefined> {
-  const client = await context.client();
-  const { runs } = await client.request(runList, { root: context.root, branch, drafts: true, limit: 1 });
-  return runs[0]?.draft && runs[0].id !== listed?.id ? runs[0] : undefined;
 }
 
 async function listTrash(context: Context): Promise<number> {
@@ -157,45 +164,49 @@ async function listRemoteRuns(context: Context): Promise<number> {
   return 0;
 }
 
+/** Shows runs as a table; those of a sweep are one row in a table of their own. */
+async function runLines(context: Context, runs: readonly Run[]): Promise<string[]> {
+  const { root, width } = context;
+  const hasSweeps = runs.some(({ sweep }) => sweep);
+  const { sweeps } = hasSweeps ? await (await context.client()).request(sweepList, { root }) : { sweeps: [] };
+  const shown = sweeps.filter(({ id }) => runs.some(({ sweep }) => sweep?.id === id));
+  const others = runs.filter(({ sweep }) => !shown.some(({ id }) => id === sweep?.id));
+  const own = others.length > 0 ? runTable(others, width, new Set(others.map(({ branch }) => branch)).size > 1) : [];
+  if (shown.length === 0) return own;
+  const hint = `\`trainstash sweep show ${shown[0]!.number}\` lists the runs of a sweep`;
+  return [...own, ...(own.length > 0 ? [''] : []), ...sweepTable(shown, width), paint('dim', hint)];
+}
+
 async function listRuns(context: Context): Promise<number> {
   const { args, root } = context;
   if (args.flag('remote')) return listRemoteRuns(context);
   if (args.words.length > 0)
     throw new UsageError('ls takes a name only with --remote; `--branch NAME` lists a branch.');
   if (args.flag('trash')) return listTrash(context);
-  const client = await context.project();
-  const project = await client.request(projectOpen, { root, trusted: false });
+  const { client, project } = await context.opened();
   if (project.gitProblem) throw new TrainstashError('gitUnusable', project.gitProblem.message, project.gitProblem.data);
   const branch = args.flag('all') ? undefined : (args.text('branch') ?? project.branch);
   const drafts = args.flag('drafts');
   const most = args.count('limit') ?? (context.json ? Number.POSITIVE_INFINITY : LISTED);
-  const runs: Run[] = [];
-  let total = 0;
-  for (let cursor: string | null = null; ; ) {
-    const page: { runs: Run[]; next: string | null; total: number } = await client.request(runList, {
-      root,
-      branch,
-      drafts,
-      cursor,
-    });
-    runs.push(...page.runs);
-    total = page.total;
-    cursor = page.next;
-    if (cursor === null || runs.length >= most) break;
-  }
-  // A user who has just started a run looks for the newest.
-  const newest = drafts ? undefined : await newestDraft(context, branch, runs[0]);
+  // Asked for together: each answer that is waited for costs a round trip.
+  const [{ runs, total }, everything, elsewhere] = await Promise.all([
+    pagesOf(client, { root, branch, drafts }, most),
+    client.request(runList, { root, branch, drafts: true, limit: 1 }),
+    branch === undefined ? [] : liveElsewhere(client, root, branch),
+  ]);
+  // A user who has just started a run looks for the newest, which may still be a draft.
+  const first = everything.runs[0];
+  const newest = !drafts && first?.draft && first.id !== runs[0]?.id ? first : undefined;
   const shown = [...(newest ? [newest] : []), ...runs].slice(0, most);
-  const all = drafts ? total : (await client.request(runList, { root, branch, drafts: true, limit: 1 })).total;
+  const all = drafts ? total : everything.total;
   const hidden = all - total - (newest ? 1 : 0);
   const name = branch === undefined ? 'all branches' : (branch ?? (project.git ? 'a detached HEAD' : '(no git)'));
   const lines =
     shown.length > 0
-      ? runTable(shown, context.width, new Set(shown.map((run) => run.branch)).size > 1)
+      ? await runLines(context, shown)
       : [
           `No runs on ${safe(name)}. \`trainstash run JOB\` starts one${branch === undefined ? '' : '; `trainstash ls --all` shows other branches'}.`,
         ];
-  const elsewhere = branch === undefined ? [] : await liveElsewhere(context, branch);
   if (elsewhere.length > 0)
     lines.push('', paint('dim', 'On other branches'), ...runTable(elsewhere, context.width, true));
   lines.push(...waitingLines([...shown, ...elsewhere], context.width));

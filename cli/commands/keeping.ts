@@ -43,7 +43,7 @@ export const keepingCommands: Record<string, Command> = {
     run: (context) => setPins(context, true),
   },
   promote: {
-    summary: 'make a named model with a card of a checkpoint',
+    summary: 'promote a checkpoint to a named model with a card',
     usage: 'CHECKPOINT|RUN@STEP|RUN NAME[@VERSION] [--format F] [--license NAME] [--note TEXT] [--to FOLDER] [--trust]',
     options: {
       format: { type: 'string' },

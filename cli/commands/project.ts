@@ -1,8 +1,10 @@
 /** Commands for the project, its store and the daemon. */
+
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { statePaths } from '../../base/paths.ts';
 import { daemonStatus, daemonStop } from '../../protocol/messages/daemon.ts';
-import { jobKeep, projectInit, projectJobs, projectWhere } from '../../protocol/messages/project.ts';
+import { jobKeep, projectInit, projectJobs, projectWhere, storesFolder } from '../../protocol/messages/project.ts';
 import { storeEject, storeFsck } from '../../protocol/messages/store.ts';
 import { age, bytes, counted } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
@@ -70,23 +72,30 @@ export const projectCommands: Record<string, Command> = {
   },
   fsck: {
     summary: 'read and verify the whole store; --rebuild rebuilds the catalog',
-    usage: '[--rebuild]',
-    options: { rebuild: { type: 'boolean' } },
+    usage: '[--full] [--rebuild]',
+    options: { full: { type: 'boolean' }, rebuild: { type: 'boolean' } },
     words: [0, 0],
     async run(context) {
       // A store that cannot be opened is checked too.
       const client = await context.client();
-      const report = await client.request(storeFsck, { root: context.root, rebuild: context.args.flag('rebuild') });
-      context.answer(report, fsckLines(report));
+      const [full, rebuild] = [context.args.flag('full'), context.args.flag('rebuild')];
+      const report = await client.request(storeFsck, { root: context.root, rebuild, full });
+      context.answer(report, fsckLines(report, full));
       return report.problems.length === 0 ? 0 : 1;
     },
   },
   where: {
     summary: 'show where the store is and how large it is',
-    usage: '',
-    options: {},
+    usage: '[--stores FOLDER]',
+    options: { stores: { type: 'string' } },
     words: [0, 0],
     async run(context) {
+      const stores = context.args.text('stores');
+      if (stores !== undefined) {
+        const { folder } = await (await context.client()).request(storesFolder, { folder: resolve(stores) });
+        if (!context.json)
+          context.write(`Stores of projects on network file systems are in ${safe(folder)} from now on.\n`);
+      }
       const client = await context.project();
       const { project, usage } = await client.request(projectWhere, { root: context.root });
       const advice = [...project.advice, ...hookAdvice(context.root, project)];

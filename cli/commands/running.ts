@@ -1,6 +1,5 @@
 /** Commands that start, continue and end trainings. */
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { allocationHere } from '../../base/allocation.ts';
 import type { Client } from '../../client/connect.ts';
 import { type Checkpoint, LIVE_STATUSES, type Notice, type Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference, type TrainstashError } from '../../protocol/errors.ts';
@@ -14,25 +13,32 @@ import {
   runResume,
   runShow,
   runStart,
+  runStartArray,
   runStop,
 } from '../../protocol/messages/run.ts';
 import { isModelName } from '../../protocol/model-names.ts';
 import { bytes, duration, integer, resumeWords } from '../../protocol/words.ts';
-import { parseParams, UsageError } from '../arguments.ts';
+import { arraySets, parseParams, UsageError } from '../arguments.ts';
 import { attach } from '../attach.ts';
 import type { Command } from '../command.ts';
 import { type Context, hint, TRUST_OPTION } from '../context.ts';
 import { CONTROL_OPTIONS, controlOptions, startUrgent } from '../control.ts';
 import { copyLog, followRun } from '../follow.ts';
+import { refuseInside, requireOutside, runWithoutDaemon } from '../foreground.ts';
 import { paint, safe, wrapped } from '../format.ts';
+import { codeOption, environmentOfThen } from '../original-code.ts';
 import { printError, printJson, printRaw } from '../output.ts';
+import { askAboutPush } from '../remote-offers.ts';
 import { pullNamed } from '../remote-target.ts';
+import { afterArray, afterSubmitting } from '../submitted.ts';
 import { ask, interrupted } from '../terminal.ts';
 import { field } from '../views.ts';
 
 const START_OPTIONS = {
   detach: { type: 'boolean', short: 'd' },
   queue: { type: 'boolean' },
+  on: { type: 'string' },
+  nodes: { type: 'string' },
   ...CONTROL_OPTIONS,
   restarts: { type: 'string' },
   backend: { type: 'string' },
@@ -51,11 +57,12 @@ export const runningCommands: Record<string, Command> = {
   run: {
     summary: 'start a training: a job, or any command after --',
     usage:
-      'JOB | -- COMMAND…  [-p|--param NAME=VALUE]… [--backend NAME] [--python PATH] [--seed N] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [--urgent [--yes]] [--restarts N] [--no-daemon] [--trust]',
+      'JOB | -- COMMAND…  [-p|--param NAME=VALUE]… [--on ENGINE] [--nodes N] [--array NAME=A,B] [--backend NAME] [--python PATH] [--seed N] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [--urgent [--yes]] [--restarts N] [--no-daemon] [--trust]',
     acceptsCommand: true,
     options: {
       ...START_OPTIONS,
       param: { type: 'string', multiple: true, short: 'p' },
+      array: { type: 'string' },
       seed: { type: 'string' },
       urgent: { type: 'boolean' },
       yes: { type: 'boolean', short: 'y' },
@@ -70,10 +77,14 @@ export const runningCommands: Record<string, Command> = {
           'Name a job (`trainstash run train`), or give a command: `trainstash run -- python train.py`.',
         );
       const params = parseParams(args.texts('param'), 'param');
-      if (args.flag('no-daemon')) return runWithoutDaemon(context, params);
+      const allocation = allocationHere();
+      const isSent = args.text('on') !== undefined;
+      if (allocation && !isSent) refuseInside(context, allocation);
+      if (args.flag('no-daemon') || (allocation && !isSent)) return runWithoutDaemon(context, params);
       const client = await context.project('run');
       const { warnings } = await client.request(projectJobs, { root });
       for (const warning of warnings) printError(`${paint('yellow', safe(warning))}\n`);
+      await askAboutPush(context, client, args.words[0]);
       client.on(noticeRaised, ({ notice }) => {
         if (notice.code === 'tryingBackends' && context.isTerminal) printError(`${paint('dim', safe(notice.text))}\n`);
       });
@@ -86,6 +97,10 @@ export const runningCommands: Record<string, Command> = {
         ...startOptions(context),
         seed: args.count('seed'),
       };
+      if (args.text('array') !== undefined) {
+        const sets = arraySets(args.text('array')!);
+        return afterArray(context, await client.request(runStartArray, { ...request, sets }));
+      }
       if (args.flag('urgent')) return afterStart(context, await startUrgent(context, client, request), 'Started');
       return afterStart(context, await client.request(runStart, request), 'Started');
     },
@@ -93,14 +108,17 @@ export const runningCommands: Record<string, Command> = {
   resume: {
     summary: 'continue a run from a checkpoint',
     usage:
-      '[RUN[@STEP] | REMOTE/RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--code then] [--yes] [--trust] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [-- COMMAND…]',
+      '[RUN[@STEP] | REMOTE/RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--code then [--environment then]] [--yes] [--trust] [--on ENGINE] [--nodes N] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [-- COMMAND…]',
     acceptsCommand: true,
-    options: { ...RESUME_OPTIONS, code: { type: 'string' } },
+    options: { ...RESUME_OPTIONS, code: { type: 'string' }, environment: { type: 'string' } },
     words: [0, 1],
     async run(context) {
+      if (context.args.text('on') === undefined) requireOutside('resume');
       const client = await context.project('run');
       const pulled = await pullNamed(context, client, context.args.words[0]);
-      const options = { ...resumeOptions(context), ...pulled, ...codeOption(context) };
+      const code = codeOption(context);
+      const named = { ...resumeOptions(context), ...pulled, ...code };
+      const options = { ...named, ...(await environmentOfThen(context, client, named)) };
       const { run, checkpoint, differences } = await client.request(runPreflight, options);
       const accept = context.args.flag('yes') || differences.length === 0 || (await confirm(context, differences));
       if (!accept) return refused(context, run, differences);
@@ -111,10 +129,11 @@ export const runningCommands: Record<string, Command> = {
   fork: {
     summary: 'start a new run from a checkpoint of another run',
     usage:
-      'RUN[@STEP] | REMOTE/RUN[@STEP] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--yes] [--trust] [--detach]',
+      'RUN[@STEP] | REMOTE/RUN[@STEP] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--yes] [--trust] [--on ENGINE] [--nodes N] [--detach]',
     options: RESUME_OPTIONS,
     words: [1, 1],
     async run(context) {
+      if (context.args.text('on') === undefined) requireOutside('fork');
       const client = await context.project('run');
       const pulled = await pullNamed(context, client, context.args.words[0]);
       const accept = context.args.flag('yes');
@@ -233,6 +252,7 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
 }
 
 function afterQueueing(context: Context, run: Run): number {
+  if (run.engine) return afterSubmitting(context, run);
   context.answer(run, [
     `Queued ${safe(run.name)}. It starts automatically when its turn comes, provided that its code is in the tree then.`,
     `  \`trainstash queue\` shows what it waits for; \`trainstash stop ${hint(run)}\` removes it from the queue.`,
@@ -308,6 +328,8 @@ function startOptions(context: Context) {
   const { args } = context;
   return {
     queue: args.flag('queue'),
+    engine: args.text('on'),
+    nodes: args.count('nodes'),
     restarts: args.count('restarts'),
     backend: args.text('backend'),
     interpreter: args.text('python'),
@@ -333,13 +355,6 @@ function resumeOptions(context: Context) {
   };
 }
 
-function codeOption({ args }: Context): { code?: 'then' | 'now' } {
-  const code = args.text('code');
-  if (code === undefined) return {};
-  if (code !== 'then' && code !== 'now') throw new UsageError('--code is then or now.');
-  return { code };
-}
-
 async function confirm(context: Context, differences: readonly PreflightDifference[]): Promise<boolean> {
   if (!context.isTerminal || context.json) return false;
   for (const line of differenceLines(differences)) context.write(`${line}\n`);
@@ -361,24 +376,4 @@ function differenceLines(differences: readonly PreflightDifference[]): string[] 
   return differences.map(({ kind, name, checkpoint, current }) =>
     field(`${kind} ${name}`.trim(), `${safe(checkpoint)} then, ${paint('yellow', safe(current))} now`),
   );
-}
-
-/** Runs without a daemon: the trainer does everything itself. A daemon that is started later takes the run over. */
-function runWithoutDaemon(context: Context, params: object): number {
-  const { args, dist, root } = context;
-  const request = JSON.stringify({
-    root,
-    job: args.words[0],
-    ...(args.command ? { command: args.command } : {}),
-    params,
-    seed: args.count('seed'),
-    backend: args.text('backend'),
-    interpreter: args.text('python'),
-  });
-  const { status } = spawnSync(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', join(dist, 'standalone.js'), request],
-    { stdio: 'inherit' },
-  );
-  return status ?? 1;
 }

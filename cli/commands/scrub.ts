@@ -12,7 +12,7 @@ const RENEW =
   'They are masked on this disk only: copies and backups may still contain them. Revoke and renew each secret.';
 
 const LOGS =
-  '--logs also masks them in the output of scripts. Decide now: once they are masked, nothing is left to search the logs for.';
+  '--logs also masks them in the output of scripts. Decide now: once they are masked, the logs can no longer be searched for them.';
 
 export const scrubCommands: Record<string, Command> = {
   scrub: {

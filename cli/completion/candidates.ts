@@ -1,5 +1,6 @@
 /** Completes a command line: words that may stand at its end. The scripts for the shells only pass the line on. */
 import { BACKENDS } from '../../protocol/domain.ts';
+import { SWEEP_ACTIONS } from '../commands/sweep.ts';
 import { commands } from '../commands.ts';
 import { optionHelp } from '../option-help.ts';
 
@@ -82,6 +83,7 @@ async function wordsOf(
   // The repeated part may be an option: `[--set NAME=VALUE]…`.
   const asked = usage.replaceAll(/\[-[^\]]*\]…?/g, '');
   const fixed = fixedWords(asked, before);
+  if (command === 'sweep') return first ? [...SWEEP_ACTIONS.map(plain), ...(await names.jobs())] : [];
   if (fixed.length > 0) return fixed.map(plain);
   if (command === 'run') return first ? names.jobs() : [];
   if (command === 'switch') return first ? names.branches() : [];

@@ -1,21 +1,15 @@
 /** Commands that delete: to the trash, out of it, and for good. */
 import * as vscode from 'vscode';
-import { isError } from '../../protocol/errors.ts';
+import { type Removed, removeAll } from '../../pages/run-flows.ts';
 import { projectWhere } from '../../protocol/messages/project.ts';
-import { runRemove } from '../../protocol/messages/run.ts';
-import { type KeptRun, storeGc, storeKept, storeTrash, TRASH_DAYS } from '../../protocol/messages/store.ts';
+import { type KeptRun, storeGc, storeKept, storeTrash } from '../../protocol/messages/store.ts';
 import { lossLines } from '../../protocol/trash-words.ts';
 import { bytes, counted, integer } from '../../protocol/words.ts';
 import type { App, Commands } from '../core/app.ts';
+import { editorAsks } from '../core/asks.ts';
 import { oneLine, plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
 import { isLive, runTarget } from './targets.ts';
-
-interface Removed {
-  root: string;
-  target: string;
-  name: string;
-}
 
 interface CleanUpItem extends vscode.QuickPickItem {
   act?(): Promise<void>;
@@ -35,35 +29,7 @@ async function deleteChosen(app: App, node?: Node, selected?: Node[]): Promise<v
       if (target) removed.push({ root: target.root, target: target.run.id, name: target.run.name });
     }
   }
-  await remove(app, removed);
-}
-
-async function remove(app: App, removed: readonly Removed[]): Promise<void> {
-  for (const { root, target } of removed) await app.connection.request(runRemove, { root, target });
-  if (removed.length === 0) return;
-  const what = removed.length === 1 ? plain(removed[0]!.name) : counted(removed.length, 'entry', 'entries');
-  const text = `${what} moved to the trash. You can undo this for ${TRASH_DAYS} days.`;
-  if (!(await vscode.window.showInformationMessage(text, 'Undo'))) return;
-  const lost = await bringBack(app, removed);
-  // The message may stay open for long: the trash may have been emptied in the meantime.
-  if (lost.length > 0)
-    void vscode.window.showWarningMessage(
-      `${plain(lost.join(', '))} cannot be restored: the trash was emptied since, or it was restored already.`,
-    );
-}
-
-/** Restores items from the trash. Returns the names of those that are no longer in it. */
-async function bringBack(app: App, removed: readonly Removed[]): Promise<string[]> {
-  const lost: string[] = [];
-  for (const { root, target, name } of removed) {
-    try {
-      await app.connection.request(runRemove, { root, target, undo: true });
-    } catch (error) {
-      if (!isError(error, 'notFound')) throw error;
-      lost.push(name);
-    }
-  }
-  return lost;
+  await removeAll(editorAsks, app.connection, removed);
 }
 
 async function cleanUp(app: App): Promise<void> {
@@ -143,8 +109,9 @@ async function choose(app: App, root: string, { run, name }: KeptRun): Promise<v
     canPickMany: true,
     matchOnDetail: true,
   });
-  await remove(
-    app,
+  await removeAll(
+    editorAsks,
+    app.connection,
     (chosen ?? []).map(({ removed }) => removed),
   );
 }

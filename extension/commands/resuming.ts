@@ -1,11 +1,13 @@
 /** Commands that resume, fork, pause and end runs. */
 import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { killRun, pauseRun } from '../../pages/run-flows.ts';
 import type { Params, Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference } from '../../protocol/errors.ts';
-import { runCheckpoint, runFork, runPause, runResume, runStop } from '../../protocol/messages/run.ts';
-import { counted, duration, integer } from '../../protocol/words.ts';
+import { runCheckpoint, runFork, runResume, runStop } from '../../protocol/messages/run.ts';
+import { counted, integer } from '../../protocol/words.ts';
 import { type App, type Commands, launchFrom } from '../core/app.ts';
+import { editorAsks } from '../core/asks.ts';
 import { codeUri } from '../core/code-files.ts';
 import { plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
@@ -62,19 +64,7 @@ async function fork(app: App, node?: Node): Promise<void> {
 async function pause(app: App, node?: Node): Promise<void> {
   const target = await runTarget(app, node, 'pause', isRunning);
   if (!target) return;
-  const pause = (accept: boolean) =>
-    app.connection.request(runPause, { root: target.root, run: target.run.id, accept });
-  try {
-    await pause(false);
-  } catch (error) {
-    if (!isError(error, 'pauseLoses')) throw error;
-    const { checkpointStep, seconds } = error.data;
-    const saved = checkpointStep === null ? 'has saved nothing yet' : `last saved at step ${integer(checkpointStep)}`;
-    const detail = `Its script saves on its own schedule only, and ${saved}. Stopping it now loses the ${duration(seconds)} since then.`;
-    const options = { modal: true, detail };
-    const chosen = await vscode.window.showWarningMessage(`Stop ${plain(target.run.name)} now?`, options, 'Stop Now');
-    if (chosen) await pause(true);
-  }
+  await pauseRun(editorAsks, app.connection, target.root, target.run);
 }
 
 async function stop(app: App, node?: Node): Promise<void> {
@@ -87,18 +77,8 @@ async function kill(app: App, node?: Node): Promise<void> {
   const target = await runTarget(app, node, 'kill', isRunning);
   if (!target) return;
   const { root } = target;
-  const name = plain(target.run.name);
-  const last = target.run.lastCheckpoint;
-  const kept = last
-    ? `A resume goes on from step ${integer(last.step)}.`
-    : 'It has no checkpoint yet: all of it is lost.';
-  const detail = `Its process ends at once, as in a power cut, and saves nothing. ${kept}`;
-  const chosen = await vscode.window.showWarningMessage(`Kill ${name}?`, { modal: true, detail }, 'Kill');
-  if (!chosen) return;
-  const run = await app.connection.request(runStop, { root, run: target.run.id, force: true });
-  if (!run.lastCheckpoint) return;
-  const text = `${name} was killed at step ${integer(run.step)}. Its checkpoint is at step ${integer(run.lastCheckpoint.step)}.`;
-  if (await vscode.window.showInformationMessage(text, 'Resume')) await resume(app, 'resume', root, run);
+  const killed = await killRun(editorAsks, app.connection, root, target.run);
+  if (killed) await resume(app, 'resume', root, killed);
 }
 
 async function checkpoint(app: App, node?: Node): Promise<void> {
@@ -219,7 +199,7 @@ async function decide(
   return undefined;
 }
 
-/** Offers the code of then where the code differs, was kept, and can run in a copy. */
+/** Offers the original code where the code differs, was kept, and can run in a copy. */
 function codeOfThen(
   run: Run,
   differences: readonly PreflightDifference[],
@@ -228,7 +208,7 @@ function codeOfThen(
   const differs = differences.some(({ kind, name }) => kind === 'code' && name !== '');
   if (verb !== 'resume' || !differs || run.code === null || !run.cooperative) return [];
   return [
-    { label: '$(history) Resume with the code of then', description: 'in a private copy of the folder as it was' },
+    { label: '$(history) Resume with the original code', description: 'in a private copy of the folder as it was' },
   ];
 }
 

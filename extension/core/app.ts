@@ -1,9 +1,9 @@
 /** Services and helpers that commands and views share. */
 import * as vscode from 'vscode';
 import { withSourceLines } from '../../base/source-lines.ts';
+import type { Connection } from '../../pages/connection.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
-import type { Connection } from './connection.ts';
 import type { FirstSteps } from './first-steps.ts';
 import type { Model } from './model.ts';
 import type { Tasks } from './task.ts';

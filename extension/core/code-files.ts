@@ -3,9 +3,9 @@
  * notebooks and binaries open in their own editors.
  */
 import * as vscode from 'vscode';
+import type { Connection } from '../../pages/connection.ts';
 import { isError } from '../../protocol/errors.ts';
 import { codeRead } from '../../protocol/messages/diff.ts';
-import type { Connection } from './connection.ts';
 
 const SCHEME = 'trainstash';
 /** Size of the cache. Snapshots never change, and a diff asks for each file's size and then for the file. */

@@ -1,10 +1,13 @@
 /** The editor's copy of the daemon's records, kept current by notifications. Does not use `vscode`. */
+
+import type { Connection } from '../../pages/connection.ts';
 import { type Checkpoint, LIVE_STATUSES, type Notice, type Project, type Run } from '../../protocol/domain.ts';
 import { type BranchSummary, branchList } from '../../protocol/messages/branch.ts';
 import { checkpointChanged, checkpointList } from '../../protocol/messages/checkpoint.ts';
 import { projectChanged, projectOpen } from '../../protocol/messages/project.ts';
 import { noticeRaised, runChanged, runList } from '../../protocol/messages/run.ts';
-import type { Connection } from './connection.ts';
+import { sweepChanged, sweepList, sweepShow } from '../../protocol/messages/sweep.ts';
+import type { SweepSummary } from '../../protocol/sweep.ts';
 
 /** Delay by which many runs that start or end together cause one request for the branches. */
 const BRANCHES_DELAY_MS = 150;
@@ -33,6 +36,8 @@ export class ProjectMirror {
   readonly runs = new Map<string, Run>();
   readonly loaded = new Map<string | null, LoadedBranch>();
   readonly checkpoints = new Map<string, Checkpoint[]>();
+  /** Sweeps by their ids. */
+  readonly sweeps = new Map<string, SweepSummary>();
   /** Branches whose runs are all being loaded. */
   readonly loadingAll = new Map<string | null, Promise<void>>();
 
@@ -65,7 +70,9 @@ export class ProjectMirror {
 
   /** Returns the newest run of this branch that a resume without a name would continue: a stopped one last. */
   resumable(): Run | undefined {
-    const runs = this.runsOf(this.project.branch).filter(({ checkpoints }) => checkpoints > 0);
+    const runs = this.runsOf(this.project.branch).filter(
+      ({ checkpoints, sweep }) => checkpoints > 0 && sweep?.mark === undefined,
+    );
     return (
       runs.find(({ status }) => ['paused', 'failed', 'lost'].includes(status)) ??
       runs.find(({ status }) => status === 'stopped')
@@ -93,6 +100,12 @@ export class Model {
       checkpointChanged,
       ({ revision, store, checkpoint }) =>
         this.#seen(revision) && this.#each(store, (root) => this.#putCheckpoint(root, checkpoint)),
+    );
+    connection.on(sweepChanged, ({ store, sweep }) =>
+      this.#each(store, (root) => {
+        this.#mirrors.get(root)?.sweeps.set(sweep.id, sweep);
+        this.#events.project(root);
+      }),
     );
     connection.on(noticeRaised, ({ store, run, notice }) => {
       const mirror = this.projects.find(({ project }) => project.store === store);
@@ -170,6 +183,12 @@ export class Model {
     mirror.loaded.set(branch, { ids: [...before, ...ids], next: page.next });
   }
 
+  /** Loads all runs of a sweep. Drawing is no reason to start a daemon. */
+  async loadSweep(root: string, sweep: string): Promise<void> {
+    const { runs } = await this.#connection.poll(sweepShow, { root, sweep });
+    for (const run of runs) if (run.trashedAt === null) this.know(root, run);
+  }
+
   /** Lists the runs of all branches, the newest first, page by page. */
   async *everyRun(root: string): AsyncGenerator<Run[]> {
     let cursor: string | null = null;
@@ -224,7 +243,14 @@ export class Model {
     const { root, branch } = mirror.project;
     mirror.checkpoints.clear();
     mirror.loaded.clear();
-    await Promise.all([this.#loadBranches(mirror), this.loadMore(root, branch)]);
+    // The daemon answers in this order, and rows need the runs.
+    await Promise.all([this.loadMore(root, branch), this.#loadBranches(mirror), this.#loadSweeps(mirror)]);
+  }
+
+  async #loadSweeps(mirror: ProjectMirror): Promise<void> {
+    const { sweeps } = await this.#connection.poll(sweepList, { root: mirror.project.root });
+    mirror.sweeps.clear();
+    for (const sweep of sweeps) mirror.sweeps.set(sweep.id, sweep);
   }
 
   async #loadBranches(mirror: ProjectMirror): Promise<void> {

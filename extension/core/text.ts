@@ -1,13 +1,13 @@
 /** Describes runs and checkpoints for the tree and the status bar. Pure, and does not use `vscode`. */
 
+import { alarmText, canGoOn } from '../../pages/run-facts.ts';
+import { alertNow } from '../../protocol/alerts.ts';
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { missingOf } from '../../protocol/ingredients.ts';
-import { fromWireNumber } from '../../protocol/numbers.ts';
 import { troubleOf } from '../../protocol/soundness.ts';
 import { visible } from '../../protocol/visible.ts';
 import {
   age,
-  alarmIn,
   bestText,
   bytes,
   counted,
@@ -42,19 +42,8 @@ const ICONS: Record<Run['status'], [icon: string, color?: string]> = {
   stopped: ['circle-slash'],
 };
 
-/** Describes a run's newest value that is worth a warning, `loss is NaN`; empty: there is none. */
-export function alarmText(run: Run): string {
-  const alarm = alarmIn(run);
-  return alarm === null ? '' : `${alarm} is ${metric(run.metrics[alarm]!.last)}`;
-}
-
 /** Statuses in which a run with a NaN loss is marked; the others have marks of their own. */
 const MARKED: ReadonlySet<Run['status']> = new Set(['running', 'pausing', 'paused', 'completed', 'stopped']);
-
-/** Tells whether a run ended early and has a checkpoint. */
-export function canGoOn({ status, checkpoints }: Run): boolean {
-  return ['paused', 'failed', 'lost', 'stopped'].includes(status) && checkpoints > 0;
-}
 
 /** Tells whether a queued run waits for a person's decision. */
 export function waitsForPerson({ waiting }: Run): boolean {
@@ -62,10 +51,11 @@ export function waitsForPerson({ waiting }: Run): boolean {
 }
 
 export function lookOfRun(run: Run, now: number): Look {
-  const alarm = alarmText(run);
+  const live = LIVE_STATUSES.includes(run.status);
+  const alert = live ? (alertNow(run.notices)?.text ?? '') : '';
+  const alarm = alarmText(run) || alert;
   // A tick would suggest that all is well. Other outcomes are worse, and keep their marks.
   const [icon, color] = alarm && MARKED.has(run.status) ? ['warning', 'charts.orange'] : ICONS[run.status];
-  const live = LIVE_STATUSES.includes(run.status);
   const parts = live ? liveParts(run) : endedParts(run, now);
   const description = [...parts, rollbackText(run), run.label].filter(Boolean).join(' · ');
   const words = ['run', run.status, live ? 'live' : 'ended'];
@@ -104,18 +94,6 @@ function progress(run: Run): string {
   if (run.totalSteps) return `${percent(run)}%`;
   // A script that does not report its steps.
   return run.step > 0 ? `step ${integer(run.step)}` : run.status;
-}
-
-/** Finds the best checkpoint by the metric that its run is judged by; of equal ones the earliest. */
-export function bestOf(
-  checkpoints: readonly Checkpoint[],
-  monitor: Run['monitor'] | undefined,
-): Checkpoint | undefined {
-  if (!monitor) return undefined;
-  const sign = monitor.mode === 'min' ? 1 : -1;
-  const value = ({ metrics }: Checkpoint) => sign * fromWireNumber(metrics[monitor.metric] ?? 'NaN');
-  const known = checkpoints.filter((checkpoint) => Number.isFinite(value(checkpoint)));
-  return known.sort((a, b) => value(a) - value(b) || a.step - b.step)[0];
 }
 
 export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, now: number, isBest = false): Look {
@@ -236,12 +214,19 @@ function statusOfLive(run: Run, now: number): StatusText {
     const minutes = Math.round((now - stalled.at + STALLED_MS) / 60_000);
     return { ...normal(`$(warning) ${name}: no step for ${minutes} min`, run), level: 'warning', click: 'log' };
   }
-  const alarm = alarmText(run);
+  const alert = alertNow(run.notices);
+  const alarm = alarmText(run) || (alert ? firstSentence(alert.text) : '');
   const loss = alarm || (run.metrics.loss ? metric(run.metrics.loss.last) : '');
   const at = run.totalSteps ? ` ${padded(percent(run))}%` : run.step > 0 ? ` ${integer(run.step)}` : '';
   const parts = [`${name}${at}`, plain(loss), run.etaSeconds === null ? '' : duration(run.etaSeconds)].filter(Boolean);
   const text = `$(${alarm ? 'warning' : 'pulse'}) ${parts.join(' · ')}`;
   return { ...normal(text, run), level: alarm ? 'warning' : 'normal' };
+}
+
+/** Returns the first sentence of a notice, without its full stop: the status bar has room for little. */
+function firstSentence(text: string): string {
+  const [first] = /^.*?(?=\.(\s|$)|:\s)/.exec(text) ?? [text];
+  return first.length > 60 ? `${first.slice(0, 59)}…` : first;
 }
 
 /** Returns the count that a proof's text begins with: `1 step`, `20 steps`. */

@@ -5,7 +5,7 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import { fileInspect } from '../../protocol/messages/file.ts';
 import { type FilePageSaid, type FilePageState, filePageSaid } from '../../webview-ui/contract.ts';
 import { type App, report } from '../core/app.ts';
-import { openPage, type PageHost } from './panel.ts';
+import { openPage } from './panel.ts';
 
 /** Custom editors: the default, and the one for extensions that another extension may know better. */
 const VIEWS = ['trainstash.checkpointFile', 'trainstash.checkpointFile.other'];
@@ -25,10 +25,10 @@ function showFile(app: App, context: vscode.ExtensionContext, uri: vscode.Uri, p
   const file = new OpenFile(app, uri, () => {
     if (ready) page.post({ type: 'state', state: file.state });
   });
-  const page: PageHost = openPage<FilePageSaid>(context, panel, {
+  const page = openPage<FilePageSaid, { type: 'state'; state: FilePageState }>(context, panel, {
     script: 'checkpoint.js',
     said: filePageSaid,
-    take(message): unknown {
+    take(message: FilePageSaid): unknown {
       if (message.say === 'statistics') return file.look({ statistics: true });
       if (message.say === 'filter') return file.look({ filter: message.text });
       if (message.say === 'more') return file.more();

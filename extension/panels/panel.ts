@@ -3,11 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
-
-export interface PageHost {
-  readonly panel: vscode.WebviewPanel;
-  post(message: unknown): void;
-}
+import type { PageHost } from '../../pages/host.ts';
+import { plain } from '../core/text.ts';
 
 export interface PageOptions<Said> {
   /** Name of a bundle in `dist/extension/pages`. */
@@ -20,11 +17,11 @@ export interface PageOptions<Said> {
 }
 
 /** Opens a page under a strict policy: nothing from elsewhere, and no script but ours. */
-export function openPage<Said>(
+export function openPage<Said, News>(
   context: vscode.ExtensionContext,
   panel: vscode.WebviewPanel,
   { script, said, take, failed }: PageOptions<Said>,
-): PageHost {
+): PageHost<News> {
   const folder = vscode.Uri.file(join(context.extensionPath, 'dist/extension/pages'));
   const { webview } = panel;
   const icon = (theme: string) => vscode.Uri.file(join(context.extensionPath, `extension/media/tab-${theme}.svg`));
@@ -40,7 +37,13 @@ export function openPage<Said>(
     }
   });
   webview.html = documentOf(webview, folder, script, panel.title);
-  return { panel, post: (message) => void webview.postMessage(message) };
+  return {
+    post: (news) => void webview.postMessage(news),
+    setTitle(title) {
+      panel.title = plain(title);
+    },
+    failed,
+  };
 }
 
 function documentOf(webview: vscode.Webview, folder: vscode.Uri, script: string, title: string): string {
@@ -50,6 +53,8 @@ function documentOf(webview: vscode.Webview, folder: vscode.Uri, script: string,
     "default-src 'none'",
     `script-src 'nonce-${nonce}'`,
     `style-src ${webview.cspSource}`,
+    // Images that were checked, from the page's own memory.
+    'img-src blob:',
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ');

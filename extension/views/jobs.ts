@@ -1,8 +1,8 @@
 /** Tree of the jobs in trainstash.json, of every open project: job → its params. */
 import * as vscode from 'vscode';
+import type { Connection } from '../../pages/connection.ts';
 import type { ParamValue } from '../../protocol/domain.ts';
 import { type JobSummary, projectJobs } from '../../protocol/messages/project.ts';
-import type { Connection } from '../core/connection.ts';
 import type { Model } from '../core/model.ts';
 import { oneLine } from '../core/text.ts';
 

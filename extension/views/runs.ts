@@ -1,25 +1,32 @@
 /** Tree of runs: (project →) branch → run → checkpoint. It draws the model, and loads what is expanded. */
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
+import { bestOf } from '../../pages/run-facts.ts';
+import { rowOf } from '../../pages/run-row.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
-import { counted, exactly, integer } from '../../protocol/words.ts';
+import { counted, integer } from '../../protocol/words.ts';
 import { filterOf } from '../../webview-ui/columns.ts';
-import type { BranchView, Model, ProjectMirror } from '../core/model.ts';
-import { rowOf } from '../core/run-row.ts';
-import { alarmText, bestOf, ingredientFacts, type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../core/text.ts';
+import type { BranchView, Model } from '../core/model.ts';
+import type { Remembered } from '../core/remembered.ts';
+import { inSweep, lookOfSweep, nameOfSweep } from '../core/sweep-row.ts';
+import { type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../core/text.ts';
+import { tooltipOfCheckpoint, tooltipOfRun, tooltipOfSweep } from './tooltips.ts';
 
 /** Shortest interval between redraws of a live run's row. */
 const REDRAW_MS = 500;
 /** Runs of a branch that are shown at first: more than fit into a window, and few enough to be drawn at once. */
 const FIRST_ROWS = 60;
 const MORE_ROWS = 200;
+/** Scheme of the addresses of rows, which are no files. */
+export const CHECKPOINT_SCHEME = 'trainstash-checkpoint';
 
 export type Node =
   | { kind: 'project'; root: string }
   | { kind: 'branch'; root: string; branch: string | null }
   | { kind: 'drafts'; root: string; branch: string | null }
   | { kind: 'more'; root: string; branch: string | null }
+  | { kind: 'sweep'; root: string; id: string; branch: string | null }
   | { kind: 'run'; root: string; id: string }
   | { kind: 'checkpoint'; root: string; run: string; checkpoint: Checkpoint };
 
@@ -44,17 +51,22 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   /** Resolves once it is known what there is to show. Until then the view is busy, and nothing is redrawn. */
   readonly #loaded: Promise<void>;
   #isLoaded = false;
+  readonly #remembered: Remembered;
 
-  constructor(model: Model, example: string, loaded: Promise<void>) {
+  constructor(model: Model, example: string, remembered: Remembered, loaded: Promise<void>) {
     this.#model = model;
     this.#example = example;
+    this.#remembered = remembered;
+    const wasDrawn = remembered.root !== null;
     this.#loaded = loaded.then(() => {
       this.#isLoaded = true;
+      if (remembered.keep(model.projects) && wasDrawn) this.redraw();
     });
   }
 
   redraw(): void {
     if (!this.#isLoaded) return;
+    this.#remembered.keep(this.#model.projects);
     this.#allDue = true;
     this.#later();
   }
@@ -79,13 +91,18 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
 
   async getChildren(node?: Node): Promise<Node[]> {
     if (!node) {
+      const { root } = this.#remembered;
+      // Rows known from last time cost no wait, so VS Code asks for their runs while the daemon is being reached.
+      if (!this.#isLoaded && root !== null && root !== this.#example) return this.#branches(root);
       // An answer that waits costs one round trip less than an empty one that is replaced.
       await this.#loaded;
       return this.#roots();
     }
-    if (node.kind === 'project') return this.#branches(this.#model.project(node.root));
+    await this.#loaded;
+    if (node.kind === 'project') return this.#branches(node.root);
     if (node.kind === 'branch') return this.#runs(node.root, node.branch);
     if (node.kind === 'drafts') return this.#runNodes(node.root, node.branch).filter((child) => this.#isFolded(child));
+    if (node.kind === 'sweep') return this.#trials(node);
     if (node.kind !== 'run') return [];
     const checkpoints = await this.#model.loadCheckpoints(node.root, node.id).catch(noneWithoutDaemon);
     return checkpoints.map((checkpoint) => ({ kind: 'checkpoint', root: node.root, run: node.id, checkpoint }));
@@ -98,6 +115,8 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     if (node.kind === 'checkpoint') return this.#node({ kind: 'run', root: node.root, id: node.run });
     if (node.kind !== 'run') return this.#node({ kind: 'branch', root: node.root, branch: node.branch });
     const run = this.#run(node);
+    if (run?.sweep && this.#model.project(node.root)?.sweeps.has(run.sweep.id))
+      return this.#node({ kind: 'sweep', root: node.root, id: run.sweep.id, branch: run.branch });
     return run && this.#node({ kind: this.#isFolded(node) ? 'drafts' : 'branch', root: node.root, branch: run.branch });
   }
 
@@ -116,6 +135,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
 
   resolveTreeItem(item: vscode.TreeItem, node: Node): vscode.TreeItem {
     if (node.kind === 'run') item.tooltip = tooltipOfRun(this.#run(node));
+    if (node.kind === 'sweep') item.tooltip = tooltipOfSweep(this.#model.project(node.root)?.sweeps.get(node.id));
     if (node.kind === 'checkpoint') item.tooltip = tooltipOfCheckpoint(node.checkpoint);
     return item;
   }
@@ -126,7 +146,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
       return projects.map(({ project }) => this.#node({ kind: 'project', root: project.root }));
     const only = projects[0];
     // With no rows the view shows its welcome text.
-    return only?.branchViews().some(({ runs }) => runs > 0) ? this.#branches(only) : [];
+    return only?.branchViews().some(({ runs }) => runs > 0) ? this.#branches(only.project.root) : [];
   }
 
   /** Tells whether projects are rows: several are, and the example is, since it is no folder of the window. */
@@ -135,10 +155,12 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     return projects.length > 1 || projects[0]?.project.root === this.#example;
   }
 
-  #branches(mirror: ProjectMirror | undefined): Node[] {
-    return (mirror?.branchViews() ?? []).map(({ name }) =>
-      this.#node({ kind: 'branch', root: mirror!.project.root, branch: name }),
-    );
+  #branches(root: string): Node[] {
+    return this.#branchViews(root).map(({ name }) => this.#node({ kind: 'branch', root, branch: name }));
+  }
+
+  #branchViews(root: string): readonly BranchView[] {
+    return this.#model.project(root)?.branchViews() ?? this.#remembered.branchesOf(root);
   }
 
   async #runs(root: string, branch: string | null): Promise<Node[]> {
@@ -151,10 +173,33 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     const kept = nodes.filter((node) => !this.#isFolded(node));
     const hasDrafts = kept.length < nodes.length;
     const most = this.#shown.get(keyOf(root, branch)) ?? FIRST_ROWS;
-    const shown = kept.slice(0, most);
+    const rows = this.#filter === '' ? this.#withSweeps(root, kept) : kept;
+    const shown = rows.slice(0, most);
     if (hasDrafts) shown.push(this.#node({ kind: 'drafts', root, branch }));
-    if (mirror.hasMore(branch) || kept.length > most) shown.push(this.#node({ kind: 'more', root, branch }));
+    if (mirror.hasMore(branch) || rows.length > most) shown.push(this.#node({ kind: 'more', root, branch }));
     return shown;
+  }
+
+  /** Puts one row in the place of the newest run of each sweep, and leaves the others to it. */
+  #withSweeps(root: string, nodes: readonly Node[]): Node[] {
+    const sweeps = this.#model.project(root)?.sweeps;
+    const seen = new Set<Node>();
+    for (const node of nodes) {
+      const run = this.#run(node);
+      const isTrial = run?.sweep && sweeps?.has(run.sweep.id);
+      seen.add(isTrial ? this.#node({ kind: 'sweep', root, id: run.sweep!.id, branch: run.branch }) : node);
+    }
+    return [...seen];
+  }
+
+  /** Lists the runs of a sweep, the newest first. */
+  async #trials({ root, id, branch }: Extract<Node, { kind: 'sweep' }>): Promise<Node[]> {
+    await this.#model.loadSweep(root, id).catch(noneWithoutDaemon);
+    const runs = [...(this.#model.project(root)?.runs.values() ?? [])];
+    return runs
+      .filter((run) => run.sweep?.id === id && run.branch === branch)
+      .sort((a, b) => b.number - a.number)
+      .map((run) => this.#node({ kind: 'run', root, id: run.id }));
   }
 
   /** Shows more runs of a branch, and loads them if they are not. */
@@ -182,7 +227,8 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
    */
   #isFolded(node: Node): boolean {
     const run = this.#run(node);
-    if (!run?.draft) return false;
+    // A sweep lists all of its runs.
+    if (!run?.draft || run.sweep) return false;
     const newestKept = this.#model
       .project(node.root)
       ?.runsOf(run.branch)
@@ -195,10 +241,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   }
 
   #branch(root: string, branch: string | null): BranchView | undefined {
-    return this.#model
-      .project(root)
-      ?.branchViews()
-      .find(({ name }) => name === branch);
+    return this.#branchViews(root).find(({ name }) => name === branch);
   }
 
   #node(node: Node): Node {
@@ -260,12 +303,19 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
         item.command = { command: 'trainstash.more', title: 'Show more', arguments: [node] };
         return item;
       }
+      case 'sweep': {
+        const sweep = this.#model.project(node.root)?.sweeps.get(node.id);
+        if (!sweep) return new vscode.TreeItem('(gone)', None);
+        return decorated(new vscode.TreeItem(oneLine(nameOfSweep(sweep)), Collapsed), lookOfSweep(sweep));
+      }
       case 'run': {
         const run = this.#run(node);
         if (!run) return new vscode.TreeItem('(gone)', None);
         const item = new vscode.TreeItem(oneLine(run.name), run.checkpoints > 0 ? Collapsed : None);
         item.command = { command: 'trainstash.openRun', title: 'Open', arguments: [node, true] };
-        return decorated(item, lookOfRun(run, Date.now()));
+        const sweep = run.sweep && this.#model.project(node.root)?.sweeps.get(run.sweep.id);
+        const look = lookOfRun(run, Date.now());
+        return decorated(item, sweep ? inSweep(look, run.id, sweep) : look);
       }
       case 'checkpoint': {
         const { checkpoint } = node;
@@ -273,6 +323,8 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
         const run = mirror?.runs.get(node.run);
         const isBest = bestOf(mirror?.checkpoints.get(node.run) ?? [], run?.monitor)?.id === checkpoint.id;
         const item = new vscode.TreeItem(`step ${integer(checkpoint.step)}`, None);
+        // Where else it is, is a mark of its own, which comes later.
+        item.resourceUri = checkpointUri(node.root, node.run, checkpoint.id);
         return decorated(item, lookOfCheckpoint(checkpoint, run, Date.now(), isBest));
       }
     }
@@ -282,6 +334,11 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     if (branch !== null) return oneLine(branch);
     return this.#model.project(root)?.project.git ? '(no branch)' : '(no git)';
   }
+}
+
+/** Address of a checkpoint's row, by which its mark is found. */
+export function checkpointUri(root: string, run: string, checkpoint: string): vscode.Uri {
+  return vscode.Uri.from({ scheme: CHECKPOINT_SCHEME, path: `/${run}/${checkpoint}`, query: root });
 }
 
 function keyOf(root: string, branch: string | null): string {
@@ -296,47 +353,11 @@ function decorated(item: vscode.TreeItem, look: Look): vscode.TreeItem {
   return item;
 }
 
-/** Builds the tooltip. Names are data: appended as text, never as markup. */
-function tooltipOfRun(run: Run | undefined): vscode.MarkdownString {
-  const text = new vscode.MarkdownString();
-  if (!run) return text;
-  text.appendText(oneLine(`${run.name}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`));
-  const facts = [
-    alarmText(run) && `${alarmText(run)} now`,
-    run.note,
-    `branch ${run.branch ?? '–'}${run.commit ? ` at ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
-    `step ${integer(run.step)}${run.totalSteps ? ` of ${integer(run.totalSteps)}` : ''}, epoch ${run.epoch}, ${counted(run.checkpoints, 'checkpoint')}`,
-    Object.entries(run.params)
-      .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
-      .join('  '),
-    run.kind === 'module' ? `on ${run.backend}${run.backendReason ? ` (${run.backendReason})` : ''}` : '',
-    ...run.notices.slice(-3).map((notice) => notice.text),
-  ];
-  for (const fact of facts.filter(Boolean)) text.appendMarkdown('\n\n').appendText(oneLine(fact));
-  return text;
-}
-
-function tooltipOfCheckpoint(checkpoint: Checkpoint): vscode.MarkdownString {
-  const { proof, reasons, metrics, stateDigest } = checkpoint;
-  const facts = [
-    `taken for: ${reasons.join(', ')}`,
-    Object.entries(metrics)
-      .map(([name, value]) => `${name} ${exactly(value)}`)
-      .join('  '),
-    ...ingredientFacts(checkpoint),
-    proof ? `${proof.kind} of ${counted(proof.steps, 'step')}: ${proof.verdict} (${proof.fingerprint})` : '',
-    `state ${stateDigest.slice(0, 16)}, id ${checkpoint.id}`,
-  ];
-  const text = new vscode.MarkdownString();
-  text.appendText(`Step ${integer(checkpoint.step)}, epoch ${checkpoint.epoch}`);
-  for (const fact of facts.filter(Boolean)) text.appendMarkdown('\n\n').appendText(oneLine(fact));
-  return text;
-}
-
 function idOf(node: Node): string {
   const { kind, root } = node;
   if (node.kind === 'project') return `${kind} ${root}`;
   if (node.kind === 'run') return `${kind} ${root} ${node.id}`;
+  if (node.kind === 'sweep') return `${kind} ${root} ${node.id} ${node.branch ?? ''}`;
   if (node.kind === 'checkpoint') return `${kind} ${root} ${node.checkpoint.id}`;
   return `${kind} ${root} ${node.branch === null ? '' : `:${node.branch}`}`;
 }

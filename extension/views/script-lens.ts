@@ -1,9 +1,9 @@
 /** Code lenses above a script: run it, or resume its newest run, however that was started. */
 import { relative, sep } from 'node:path';
 import * as vscode from 'vscode';
+import type { Connection } from '../../pages/connection.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { projectJobs } from '../../protocol/messages/project.ts';
-import type { Connection } from '../core/connection.ts';
 import type { Model } from '../core/model.ts';
 import { lensOf, plain } from '../core/text.ts';
 import { type JobNode, jobsOf } from './jobs.ts';

@@ -1,8 +1,8 @@
 /** Tree of stashes of every open project: stash → files. */
 import * as vscode from 'vscode';
+import type { Connection } from '../../pages/connection.ts';
 import { type StashSummary, stashList, stashShow } from '../../protocol/messages/branch.ts';
 import { age, bytes, counted, stashReason } from '../../protocol/words.ts';
-import type { Connection } from '../core/connection.ts';
 import type { Model } from '../core/model.ts';
 import { oneLine } from '../core/text.ts';
 

@@ -1,9 +1,9 @@
 /** The item in the status bar: drawn at most once a second, hidden when there is nothing to say. */
 import * as vscode from 'vscode';
+import type { Connection } from '../../pages/connection.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { metricsQuery } from '../../protocol/messages/metrics.ts';
 import { duration, integer } from '../../protocol/words.ts';
-import type { Connection } from '../core/connection.ts';
 import type { Model } from '../core/model.ts';
 import { curveSvg } from '../core/sparkline.ts';
 import { oneLine, type StatusText, statusOf } from '../core/text.ts';

@@ -44,7 +44,7 @@ test('files wait for a run that writes them; it is paused from the toast, and re
   if (!workbench.parts) return context.skip();
   const repository = await makeRepository({
     follow: true,
-    config: { jobs: { small: { module: 'small.ts', params: { slow: 200, epochs: 30 }, files: ['checkpoints'] } } },
+    config: { jobs: { small: { module: 'small.ts', params: { slow: 200, epochs: 300 }, files: ['checkpoints'] } } },
   });
   const { fixture, git, client } = repository;
   git('branch', 'other');

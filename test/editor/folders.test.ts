@@ -11,7 +11,7 @@ import { openEditor } from '../support/editor.ts';
 import { until } from '../support/folder.ts';
 import { untilRow, useWorkbench } from '../support/workbench.ts';
 
-vi.setConfig({ testTimeout: 240_000 });
+vi.setConfig({ testTimeout: 480_000 });
 
 const workbench = useWorkbench();
 

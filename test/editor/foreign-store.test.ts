@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { daemonStop } from '../../protocol/messages/daemon.ts';
 import { runPause } from '../../protocol/messages/run.ts';
-import { isAlive, makeFixture, openProject, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
+import { isAlive, makeFixture, openProject, startHeld, untilStatus } from '../support/daemon.ts';
 import { openEditor } from '../support/editor.ts';
 import { until } from '../support/folder.ts';
 import { stateOf } from '../support/hostile-store.ts';
@@ -38,8 +38,7 @@ test('its history is shown; using it asks first, and a no changes nothing', asyn
 async function copiedProject(): Promise<string> {
   const fixture = makeFixture();
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 50 });
-  await untilStep(client, fixture, run.id, 5);
+  const { run } = await startHeld(client, fixture, 5);
   await client.request(runPause, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'paused');
   const { pid } = client.daemon;

@@ -5,11 +5,14 @@ import { expect, test, vi } from 'vitest';
 import { runPause, runUpdate } from '../../protocol/messages/run.ts';
 import { makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
-import { untilRow, useWorkbench } from '../support/workbench.ts';
+import { openRunPage, untilRow, useWorkbench } from '../support/workbench.ts';
 
 vi.setConfig({ testTimeout: 240_000 });
 
 const workbench = useWorkbench();
+
+/** Sides of the comparison with the best run. */
+const WITH_BEST = /small #2@18 ↔ small #[13]@/;
 
 test('a mistake in trainstash.json is marked where it is', async (context) => {
   if (!workbench.parts) return context.skip();
@@ -50,8 +53,7 @@ test('the page of a run shows its curves, checkpoints, code and log; from it the
   const editor = await workbench.open(fixture);
   await editor.showTrainstash();
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
-  await editor.row(/small #1/).click();
-  const own = await editor.webview(/Code since then/);
+  const own = await openRunPage(editor, /small #1/, /Code since then/);
   await own.locator('.chart', { hasText: 'val_loss' }).locator('canvas').waitFor();
   await own.getByText('unchanged').waitFor();
   await editor.shot('run-page');
@@ -84,7 +86,7 @@ test('the page of a run shows its curves, checkpoints, code and log; from it the
   // Without VS Code's own dialog, as in a browser, it asks for a path in the same place.
   await list.getByText('Export small #1 as safetensors').waitFor();
   await editor.shot('export-where');
-  await editor.page.keyboard.press('Enter');
+  await editor.acceptPath('Export small #1 as safetensors');
   await editor.notification(/Exported small_epoch_\S+\.safetensors, [\d.]+ kB/);
   await editor.shot('exported');
   // When opened, the file shows its contents.
@@ -121,23 +123,30 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   // Dragging zooms into a part of the axis; a double click resets it.
   const first = page.locator('.chart').first();
   const plot = first.locator('.u-over');
-  const box = (await plot.boundingBox())!;
-  const inside = (share: number, height = 0.5) =>
-    editor.page.mouse.move(box.x + box.width * share, box.y + box.height * height);
+  // Where it is now: what is drawn later moves it.
+  const inside = async (share: number, height = 0.5) => {
+    const box = (await plot.boundingBox())!;
+    await editor.page.mouse.move(box.x + box.width * share, box.y + box.height * height);
+  };
   // With the pointer at the left end, the legend shows that step.
   const leftmost = async () => {
     await inside(0.01);
     return Number(/step\s*(\d+)/.exec((await first.locator('.u-legend').innerText()).replaceAll(/\s+/g, ' '))?.[1]);
   };
-  await inside(0.3);
-  await editor.page.mouse.down();
-  await inside(0.7);
-  await editor.page.mouse.up();
-  await until('it is zoomed', async () => (await leftmost()) > 4);
+  await until('it is zoomed', async () => {
+    await inside(0.3);
+    await editor.page.mouse.down();
+    await inside(0.7);
+    await editor.page.mouse.up();
+    return (await leftmost()) > 4;
+  });
   await editor.shot('zoomed');
-  await editor.page.mouse.dblclick(box.x + box.width * 0.5, box.y + box.height * 0.5);
-  await until('all is shown again', async () => (await leftmost()) === 1);
+  await until('all is shown again', async () => {
+    await plot.dblclick();
+    return (await leftmost()) === 1;
+  });
   // Clicking a checkpoint on the axis offers actions; the last one is at the right end.
+  const box = (await plot.boundingBox())!;
   await editor.page.mouse.click(box.x + box.width - 1, box.y + box.height - 4);
   const offer = editor.page.locator('.quick-input-widget');
   await offer.getByText(/small #[12] at step 18/).waitFor();
@@ -182,18 +191,23 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   await editor.shot('diff-code');
   // A row is compared with the best of the others, and reported about in a file.
   await editor.rowMenu(editor.row(/small #2/), 'Compare with the Best Run');
-  await editor.page.getByRole('tab', { name: /small #2@18 ↔ small #[13]@/ }).waitFor();
+  await editor.page.getByRole('tab', { name: WITH_BEST }).waitFor();
   await editor.rowMenu(editor.row(/small #2/), 'Write a Report…');
-  await offer.getByText('Report about small #2').waitFor();
-  await editor.page.keyboard.press('Enter');
+  await editor.acceptPath('Report about small #2');
   await editor.notification(/The report is one file of [\d.]+ kB/);
   expect(readFileSync(join(fixture.root, 'small-2.html'), 'utf8')).toContain('<figcaption>val_loss');
 
-  // Both pages come back with the window, with the same contents.
-  await until('the editor has written down what is open', () => editor.hasStored('sides'));
+  // Both comparisons were opened on purpose; they and the dashboard come back with the window, with the same contents.
+  // It writes down one after the other, and of each its title before what it compares.
+  await until('the editor has written down both comparisons', () => editor.hasStored('sides', 2));
   await editor.reload();
-  await editor.page.getByRole('tab', { name: /small #1@18 ↔ small #2@18(?! \()/ }).click();
-  await (await editor.webview('Params')).getByText(/tensors changed/).waitFor();
+  // VS Code's own diff of the code has the same name until it knows its files.
+  const tabs = editor.page.locator('[role=tab][data-resource-name^="webview-trainstash.diff"]');
+  await until('both comparisons are back', async () => (await tabs.count()) === 2);
+  for (const of of [tabs.filter({ hasNotText: WITH_BEST }), tabs.filter({ hasText: WITH_BEST })]) {
+    await of.click();
+    await (await editor.webview('Params')).getByText(/tensors changed/).waitFor();
+  }
   await editor.page.getByRole('tab', { name: 'Trainstash: project' }).click();
   await (await editor.webview(/3 runs/)).locator('.chart', { hasText: 'val_loss' }).locator('canvas').waitFor();
   expect(editor.pageErrors).toEqual([]);

@@ -6,13 +6,25 @@ import { connect } from '../../client/connect.ts';
 import { checkpointTag } from '../../protocol/messages/checkpoint.ts';
 import { logRead } from '../../protocol/messages/metrics.ts';
 import { runPause } from '../../protocol/messages/run.ts';
-import { BUILD, kill, makeFixture, openProject, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
+import {
+  BUILD,
+  kill,
+  makeFixture,
+  openProject,
+  show,
+  startHeld,
+  startSmall,
+  untilStatus,
+  untilStep,
+} from '../support/daemon.ts';
+import { environmentsMade } from '../support/environments-made.ts';
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
 import { realTensorFlow } from '../support/tensorflow.ts';
-import { untilRow, untilStatusBar, useWorkbench } from '../support/workbench.ts';
+import { openRunPage, untilRow, untilStatusBar, useWorkbench } from '../support/workbench.ts';
 
-vi.setConfig({ testTimeout: 240_000 });
+vi.setConfig({ testTimeout: 480_000 });
+await environmentsMade();
 
 const workbench = useWorkbench();
 
@@ -20,7 +32,7 @@ test('a run is started, paused, outlives a killed daemon and a reloaded window, 
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture({
     config: {
-      jobs: { small: { module: 'small.ts', params: { slow: 300, epochs: 30 }, checkpoint: { every: '4 steps' } } },
+      jobs: { small: { module: 'small.ts', params: { slow: 300, epochs: 300 }, checkpoint: { every: '4 steps' } } },
     },
   });
   const editor = await workbench.open(fixture);
@@ -52,8 +64,7 @@ test('a run is started, paused, outlives a killed daemon and a reloaded window, 
   await untilStatusBar(editor, /small #1 \d+% · /);
 
   // A click opens its page beside the rows; its checkpoints are rows below it.
-  await editor.row(/small #1/).click();
-  const page = await editor.webview(/Checkpoints/);
+  const page = await openRunPage(editor, /small #1/, /Checkpoints/);
   await page.locator('.badge', { hasText: 'running' }).waitFor();
   await page.locator('.chart', { hasText: 'Processors' }).locator('canvas').waitFor();
   await page.locator('.chart', { hasText: 'Free on the disk' }).scrollIntoViewIfNeeded();
@@ -84,8 +95,7 @@ test('what differs from the checkpoint is shown before a resume, and nothing sta
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 50 });
-  await untilStep(client, fixture, run.id, 5);
+  const { run } = await startHeld(client, fixture, 5);
   await client.request(runPause, { root: fixture.root, run: run.id });
   const editor = await workbench.open(fixture);
   await editor.showTrainstash();
@@ -115,8 +125,7 @@ test('the open log of a run goes on when the run is resumed', async (context) =>
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 300, epochs: 30 });
-  await untilStep(client, fixture, run.id, 5);
+  const { run, release } = await startHeld(client, fixture, 7);
   const editor = await workbench.open(fixture);
   await editor.showTrainstash();
   await untilRow(editor, /small #1/, /val_loss/);
@@ -132,10 +141,11 @@ test('the open log of a run goes on when the run is resumed', async (context) =>
     );
   await hasPrinted('[the run has ended]');
 
+  await untilStatus(client, fixture, run.id, 'paused');
+  release(3);
   await editor.rowAction(editor.row(/small #1/), 'Resume');
   await hasPrinted('[the run goes on]');
-  const { step } = (await show(client, fixture, run.id)).run;
-  await untilStep(client, fixture, run.id, step + 2);
+  await untilStep(client, fixture, run.id, 10);
   await client.request(runPause, { root: fixture.root, run: run.id });
   await editor.shot('log-goes-on');
   await until('the log says that the run has ended again', async () => {
@@ -151,8 +161,7 @@ test('a run whose backend is gone can continue on another one, with a warning ab
   const environment = join(fixture.root, '.venv');
   symlinkSync(join(tensorflow.folder, '../../../..'), environment);
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 50 }, { backend: 'tensorflow' });
-  await untilStep(client, fixture, run.id, 5);
+  const { run } = await startHeld(client, fixture, 5, {}, { backend: 'tensorflow' });
   await client.request(runPause, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'paused');
   rmSync(environment);

@@ -13,16 +13,22 @@ export interface Choice {
   waited: readonly string[];
 }
 
-/** Returns the runs to show, oldest addition first; runs that are gone are left out. A null choice was never made. */
-export function chosenOf(choice: Choice | null, rows: ReadonlyMap<string, RunRow>): string[] {
+/** Returns the runs to show: pinned ones, then the oldest addition first; runs that are gone are left out. A null choice was never made. */
+export function chosenOf(
+  choice: Choice | null,
+  rows: ReadonlyMap<string, RunRow>,
+  pinned: readonly string[] = [],
+): string[] {
   const { ids, upTo, waited } = choice ?? firstChoice([...rows.values()]);
-  const known = ids.filter((id) => rows.has(id));
+  const kept = pinned.filter((id) => rows.has(id)).slice(0, MAX_CHOSEN);
+  const known = ids.filter((id) => rows.has(id) && !kept.includes(id));
   const joined = [...rows.values()]
     .filter((row) => row.number > upTo || waited.includes(row.id))
-    .filter((row) => hasCurves(row) && !known.includes(row.id))
+    .filter((row) => hasCurves(row) && !known.includes(row.id) && !kept.includes(row.id))
     .sort((a, b) => a.number - b.number)
     .map(({ id }) => id);
-  return [...known, ...joined].slice(-MAX_CHOSEN);
+  const most = MAX_CHOSEN - kept.length;
+  return [...kept, ...(most > 0 ? [...known, ...joined].slice(-most) : [])];
 }
 
 /** Makes a choice of exactly these runs. Those that have yet to get curves may still join: nobody has seen them. */

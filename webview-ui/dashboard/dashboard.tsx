@@ -2,20 +2,26 @@
 import { useEffect, useMemo } from 'preact/hooks';
 import { counted } from '../../protocol/words.ts';
 import { type Column, columnsOf, FIXED, filterOf, shownByDefault, sortedBy } from '../columns.ts';
-import type { DashboardNews, DashboardSaid } from '../contract.ts';
+import type { DashboardNews, DashboardSaid, SavedView } from '../contract.ts';
 import { Charts } from '../shared/charts.tsx';
 import { LogPane } from '../shared/log.tsx';
-import { drawer, listen } from '../shared/page.ts';
+import { drawer, listen, offers, savedState, saveState } from '../shared/page.ts';
 import { receive, received, send, useKept } from '../shared/received.ts';
 import { type Choice, choose, chosenOf, firstChoice } from './choice.ts';
+import { Relations } from './relations.tsx';
 import { RunTable } from './run-table.tsx';
+import { Views } from './views.tsx';
 
 let version = 0;
-const draw = drawer(() => <Dashboard version={version} />);
+let views: SavedView[] = [];
+/** Grows when a view is opened: all settings are read anew. */
+let opened = 0;
+const draw = drawer(() => <Dashboard key={opened} version={version} />);
 
 draw();
 listen<DashboardNews>((news) => {
-  receive(news);
+  if (news.type === 'views') views = news.views;
+  else receive(news);
   version++;
   draw();
 });
@@ -25,6 +31,7 @@ function Dashboard({ version: _ }: { version: number }) {
   const [branch, setBranch] = useKept<string | null>('branch', null);
   const [choice, setChoice] = useKept<Choice | null>('choice', null);
   const [columns, setColumns] = useKept<string[] | null>('columns', null);
+  const [pinned, setPinned] = useKept<string[]>('pinned', []);
   const [order, setOrder] = useKept('order', { key: 'age', descending: false });
   const rows = [...received.rows.values()];
   const all = useMemo(() => columnsOf(rows), [received.rowsVersion]);
@@ -35,22 +42,23 @@ function Dashboard({ version: _ }: { version: number }) {
   const listed = useMemo(() => {
     const passes = filterOf(filter);
     const left = rows.filter((row) => (branch === null || row.branch === branch) && passes(row));
-    return sortedBy(left, all.find(({ key }) => key === order.key) ?? FIXED[4]!, order.descending);
-  }, [received.rowsVersion, filter, branch, order]);
-  const picked = useMemo(() => chosenOf(choice, received.rows), [received.rowsVersion, choice]);
+    const sorted = sortedBy(left, all.find(({ key }) => key === order.key) ?? FIXED[4]!, order.descending);
+    // Pinned runs stay on top, whatever the filter and the order are.
+    const first = pinned.flatMap((id) => received.rows.get(id) ?? []);
+    return [...first, ...sorted.filter(({ id }) => !pinned.includes(id))];
+  }, [received.rowsVersion, filter, branch, order, pinned]);
+  const picked = useMemo(() => chosenOf(choice, received.rows, pinned), [received.rowsVersion, choice, pinned]);
   // Each run keeps its colour from here on, although newer runs come.
   useEffect(() => {
     if (choice === null && rows.length > 0) setChoice(firstChoice(rows));
   }, [choice, received.rowsVersion]);
   const setChosen = (ids: readonly string[]) => setChoice(choose(ids, received.rows));
+  const pin = (id: string) => setPinned(pinned.includes(id) ? pinned.filter((one) => one !== id) : [...pinned, id]);
   const toggle = (id: string) => setChosen(picked.includes(id) ? picked.filter((one) => one !== id) : [...picked, id]);
   const extend = (ids: string[]) => setChosen([...picked.filter((id) => !ids.includes(id)), ...ids]);
   if (received.problem) return <p class="problem">{received.problem}</p>;
   const branches = [...new Set(rows.map((row) => row.branch))].filter((name) => name !== null);
-  const only = picked.length === 1 ? received.rows.get(picked[0]!) : undefined;
   const live = rows.filter((row) => row.live).length;
-  const act = (action: Extract<DashboardSaid, { say: 'act' }>['action']) =>
-    send({ say: 'act', action, runs: picked.slice(0, 8) });
   return (
     <main>
       <header class="bar">
@@ -88,50 +96,28 @@ function Dashboard({ version: _ }: { version: number }) {
           </select>
         )}
         <ColumnChoice all={all} shown={shown.map(({ key }) => key)} choose={setColumns} />
+        <Views views={views} save={saveViews} open={openView} />
         <span class="grow" />
         <span class="quiet">
           {picked.length > 0
             ? `${picked.length} chosen`
             : 'Choose runs to see their curves; Shift-click selects a range'}
         </span>
-        {only?.resumable && (
-          <button type="button" onClick={() => act('resume')}>
-            Resume
-          </button>
-        )}
-        {only?.live && (
-          <button type="button" onClick={() => act('pause')}>
-            Pause
-          </button>
-        )}
-        <button type="button" disabled={picked.length === 0} onClick={() => act('diff')}>
-          Compare
-        </button>
-        <button type="button" disabled={picked.length !== 1} onClick={() => act('export')}>
-          Export…
-        </button>
-        <button
-          type="button"
-          title="Choose live runs and the newest; later runs join"
-          disabled={rows.length === 0}
-          onClick={() => setChoice(firstChoice(rows))}
-        >
-          Newest
-        </button>
-        <button type="button" disabled={picked.length === 0} onClick={() => setChosen([])}>
-          Clear
-        </button>
+        <Buttons picked={picked} newest={() => setChoice(firstChoice(rows))} clear={() => setChosen([])} />
       </div>
       <RunTable
         rows={listed}
         columns={shown}
         picked={picked}
+        pinned={pinned}
+        pin={pin}
         toggle={toggle}
         extend={extend}
         order={order}
         setOrder={setOrder}
       />
       {picked.length > 0 && <Charts picked={picked} />}
+      <Relations rows={listed} picked={picked} toggle={toggle} />
       {picked.length > 0 && (
         <LogPane
           runs={picked.map((id) => received.rows.get(id)!)}
@@ -141,6 +127,66 @@ function Dashboard({ version: _ }: { version: number }) {
       )}
     </main>
   );
+}
+
+interface ButtonsProps {
+  picked: string[];
+  newest(): void;
+  clear(): void;
+}
+
+/** Draws what can be done with the chosen runs. */
+function Buttons({ picked, newest, clear }: ButtonsProps) {
+  const only = picked.length === 1 ? received.rows.get(picked[0]!) : undefined;
+  const act = (action: Extract<DashboardSaid, { say: 'act' }>['action']) =>
+    send({ say: 'act', action, runs: picked.slice(0, 8) });
+  return (
+    <>
+      {only?.resumable && (
+        <button type="button" onClick={() => act('resume')}>
+          Resume
+        </button>
+      )}
+      {only?.live && (
+        <button type="button" onClick={() => act('pause')}>
+          Pause
+        </button>
+      )}
+      <button type="button" disabled={picked.length === 0} onClick={() => act('diff')}>
+        Compare
+      </button>
+      {offers('export') && (
+        <button type="button" disabled={picked.length !== 1} onClick={() => act('export')}>
+          Export…
+        </button>
+      )}
+      <button
+        type="button"
+        title="Choose live runs and the newest; later runs join"
+        disabled={received.rows.size === 0}
+        onClick={newest}
+      >
+        Newest
+      </button>
+      <button type="button" disabled={picked.length === 0} onClick={clear}>
+        Clear
+      </button>
+    </>
+  );
+}
+
+function saveViews(next: SavedView[]): void {
+  views = next;
+  send({ say: 'views', views });
+  version++;
+  draw();
+}
+
+function openView({ settings }: SavedView): void {
+  const before = Object.keys(savedState()).filter((name) => name !== 'root');
+  saveState({ ...Object.fromEntries(before.map((name) => [name, undefined])), ...settings });
+  opened++;
+  draw();
 }
 
 function ColumnChoice({ all, shown, choose }: { all: Column[]; shown: string[]; choose(keys: string[] | null): void }) {

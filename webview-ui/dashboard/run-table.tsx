@@ -20,6 +20,9 @@ interface TableProps {
   rows: RunRow[];
   columns: Column[];
   picked: string[];
+  pinned: readonly string[];
+  /** Pins a run, or no longer: it stays on top, and its curves are shown. */
+  pin(id: string): void;
   toggle(id: string): void;
   /** Chooses all rows from the last chosen one to another, which comes last in `ids`. */
   extend(ids: string[]): void;
@@ -28,7 +31,7 @@ interface TableProps {
 }
 
 /** Draws the table. Only visible rows are in the document: there may be ten thousand. */
-export function RunTable({ rows, columns, picked, toggle, extend, order, setOrder }: TableProps) {
+export function RunTable({ rows, columns, picked, pinned, pin, toggle, extend, order, setOrder }: TableProps) {
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const [focus, setFocus] = useState(0);
@@ -51,6 +54,7 @@ export function RunTable({ rows, columns, picked, toggle, extend, order, setOrde
     if (!row) return;
     setFocus(at);
     const from = range ? rows.findIndex(({ id }) => id === picked.at(-1)) : -1;
+    if (pinned.includes(row.id)) return;
     if (from < 0 || from === at) return toggle(row.id);
     const between = rows.slice(Math.min(from, at), Math.max(from, at) + 1).map(({ id }) => id);
     extend(from < at ? between : between.reverse());
@@ -63,6 +67,7 @@ export function RunTable({ rows, columns, picked, toggle, extend, order, setOrde
       PageUp: () => move(focus - 12),
       Home: () => move(0),
       End: () => move(rows.length - 1),
+      p: () => rows[focus] && pin(rows[focus].id),
       ' ': () => choose(focus, event.shiftKey),
       Enter: () => rows[focus] && send({ say: 'act', action: 'openRun', runs: [rows[focus].id] }),
     };
@@ -98,44 +103,69 @@ export function RunTable({ rows, columns, picked, toggle, extend, order, setOrde
         </thead>
         <tbody>
           <tr style={{ height: `${first * ROW_PIXELS}px` }} aria-hidden />
-          {rows.slice(first, last).map((row, i) => {
-            const place = picked.indexOf(row.id);
-            return (
-              <tr
-                key={row.id}
-                id={`row-${row.id}`}
-                aria-rowindex={first + i + 1}
-                aria-selected={place >= 0}
-                class={`${first + i === focus ? 'focused ' : ''}${place >= 0 ? 'picked' : ''}`}
-                onMouseDown={(event) => {
-                  // Shift-click selects rows, not text.
-                  if (event.shiftKey) event.preventDefault();
-                }}
-                onClick={(event) => choose(first + i, event.shiftKey)}
-                onDblClick={() => send({ say: 'act', action: 'openRun', runs: [row.id] })}
-              >
-                <td class="check">
-                  <span
-                    class="swatch"
-                    style={
-                      place >= 0
-                        ? { background: colorOf(place) }
-                        : { border: '1px solid var(--vscode-descriptionForeground)' }
-                    }
-                  />
-                </td>
-                {columns.map((column) => (
-                  <td key={column.key} class={column.number ? 'number' : ''}>
-                    {cell(row, column)}
-                  </td>
-                ))}
-              </tr>
-            );
-          })}
+          {rows.slice(first, last).map((row, i) => (
+            <Row
+              key={row.id}
+              row={row}
+              columns={columns}
+              index={first + i + 1}
+              isFocused={first + i === focus}
+              place={picked.indexOf(row.id)}
+              isPinned={pinned.includes(row.id)}
+              pin={() => pin(row.id)}
+              choose={(range) => choose(first + i, range)}
+            />
+          ))}
           <tr style={{ height: `${(rows.length - last) * ROW_PIXELS}px` }} aria-hidden />
         </tbody>
       </table>
     </div>
+  );
+}
+
+interface RowProps {
+  row: RunRow;
+  columns: Column[];
+  /** Place in the table, from 1. */
+  index: number;
+  isFocused: boolean;
+  /** Place among the chosen runs; -1: it is not chosen. */
+  place: number;
+  isPinned: boolean;
+  pin(): void;
+  choose(range: boolean): void;
+}
+
+function Row({ row, columns, index, isFocused, place, isPinned, pin, choose }: RowProps) {
+  const isPicked = place >= 0;
+  return (
+    <tr
+      id={`row-${row.id}`}
+      aria-rowindex={index}
+      aria-selected={isPicked}
+      class={`${isFocused ? 'focused ' : ''}${isPicked ? 'picked' : ''}`}
+      onMouseDown={(event) => {
+        // Shift-click selects rows, not text.
+        if (event.shiftKey) event.preventDefault();
+      }}
+      onClick={(event) => choose(event.shiftKey)}
+      onDblClick={() => send({ say: 'act', action: 'openRun', runs: [row.id] })}
+    >
+      <td class="check">
+        <span
+          class="swatch"
+          style={
+            isPicked ? { background: colorOf(place) } : { border: '1px solid var(--vscode-descriptionForeground)' }
+          }
+        />
+        <Pin isPinned={isPinned} pin={pin} />
+      </td>
+      {columns.map((column) => (
+        <td key={column.key} class={column.number ? 'number' : ''}>
+          {cell(row, column)}
+        </td>
+      ))}
+    </tr>
   );
 }
 
@@ -155,6 +185,29 @@ function SortHead({ column, order, setOrder }: Pick<TableProps, 'order' | 'setOr
         {isSorted && (order.descending ? ' ↓' : ' ↑')}
       </button>
     </th>
+  );
+}
+
+function Pin({ isPinned, pin }: { isPinned: boolean; pin(): void }) {
+  const title = isPinned ? 'Unpin (P)' : 'Pin: keep it on top and its curves shown (P)';
+  return (
+    <button
+      type="button"
+      class="pin"
+      tabIndex={-1}
+      aria-pressed={isPinned}
+      aria-label={isPinned ? 'Unpin' : 'Pin'}
+      title={title}
+      onClick={(event) => {
+        // The row would choose itself.
+        event.stopPropagation();
+        pin();
+      }}
+    >
+      <svg viewBox="0 0 16 16" aria-hidden="true">
+        <path d="M5 1.5h6M6.2 1.5v4.7L4 9.5h8L9.8 6.2V1.5M8 9.5v5" />
+      </svg>
+    </button>
   );
 }
 

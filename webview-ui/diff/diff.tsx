@@ -8,7 +8,9 @@ import { AxisChoice } from '../shared/axis.tsx';
 import { Chart, colorOf } from '../shared/chart.tsx';
 import { CodeFile } from '../shared/code-file.tsx';
 import { ColumnHead } from '../shared/column-head.tsx';
-import { drawer, listen, post, saveState } from '../shared/page.ts';
+import { Media } from '../shared/media.tsx';
+import { receiveMedia } from '../shared/media-store.ts';
+import { drawer, listen, offers, post, saveState } from '../shared/page.ts';
 import { Section } from '../shared/section.tsx';
 import { differ, param } from '../shared/words.ts';
 import { Weights } from './weights.tsx';
@@ -22,7 +24,8 @@ listen<DiffNews>((news) => {
   if (news.type === 'state') {
     state = news.state;
     saveState({ root: state.root, sides: state.sides });
-  } else if (state) state = { ...state, weights: state.weights.with(news.of, news.weights) };
+  } else if (news.type === 'media' || news.type === 'mediaContent') receiveMedia(news);
+  else if (state) state = { ...state, weights: state.weights.with(news.of, news.weights) };
   draw();
 });
 
@@ -34,6 +37,11 @@ function Page({ diff, problem, weights, curves }: DiffPageState) {
       <Head diff={diff} />
       <Rows title="Params" sides={diff.sides} rows={diff.params.map(paramRow)} />
       <Metrics diff={diff} curves={curves} />
+      <Media
+        sides={diff.sides.map(({ run, label, step }, i) => ({ run, label, color: colorOf(i), upTo: step }))}
+        live={false}
+        ask={send}
+      />
       <Code diff={diff} />
       <Rows title="Environment" sides={diff.sides} rows={diff.environment.map(factRow)} />
       <Rows title="Data" sides={diff.sides} rows={diff.data.map(factRow)} />
@@ -255,9 +263,11 @@ function Code({ diff: { sides, code } }: { diff: Diff }) {
                   open={() => send({ say: 'openFile', side: i + 1, path: file.path })}
                 />
               ))}
-              <button type="button" onClick={() => send({ say: 'openAll', side: i + 1 })}>
-                Open all in the diff editor
-              </button>
+              {offers('openAll') && (
+                <button type="button" onClick={() => send({ say: 'openAll', side: i + 1 })}>
+                  Open all in the diff editor
+                </button>
+              )}
             </div>
           )
         );

@@ -5,9 +5,12 @@ import { sentence } from '../../protocol/ingredients.ts';
 import { age, bytes, counted, exactly, integer, metric } from '../../protocol/words.ts';
 import type { CHECKPOINT_ACTIONS, RunPageSaid } from '../contract.ts';
 import { ColumnHead } from '../shared/column-head.tsx';
+import { offers } from '../shared/page.ts';
 
 /** Rows that are shown at first: more would push the rest of the page away. */
 const FIRST_ROWS = 12;
+/** Rows that each click adds: thousands at once take seconds to draw. */
+const MORE_ROWS = 200;
 
 interface Props {
   checkpoints: Checkpoint[];
@@ -17,12 +20,13 @@ interface Props {
 }
 
 export function Checkpoints({ checkpoints, best, run, send }: Props) {
-  const [all, setAll] = useState(false);
+  const [rows, setRows] = useState(FIRST_ROWS);
   const [open, setOpen] = useState<string | null>(null);
   if (checkpoints.length === 0)
     return <p class="quiet">The first one comes at the end of an epoch, after an interval, or by Checkpoint Now.</p>;
   const judged = run.monitor?.metric ?? 'loss';
-  const shown = all ? checkpoints : checkpoints.slice(0, FIRST_ROWS);
+  const shown = checkpoints.slice(0, rows);
+  const left = checkpoints.length - shown.length;
   return (
     <>
       <div class="wide">
@@ -55,9 +59,9 @@ export function Checkpoints({ checkpoints, best, run, send }: Props) {
           </tbody>
         </table>
       </div>
-      {shown.length < checkpoints.length && (
-        <button type="button" onClick={() => setAll(true)}>
-          Show {integer(checkpoints.length - shown.length)} more
+      {left > 0 && (
+        <button type="button" onClick={() => setRows(rows + MORE_ROWS)}>
+          {left > MORE_ROWS ? `Show ${integer(MORE_ROWS)} more of ${integer(left)}` : `Show ${integer(left)} more`}
         </button>
       )}
     </>
@@ -117,9 +121,11 @@ function Row({ checkpoint, isBest, judged, isOpen, toggle, act }: RowProps) {
           <button type="button" class="link" onClick={() => act('fork')}>
             Fork
           </button>
-          <button type="button" class="link" onClick={() => act('export')}>
-            Export
-          </button>
+          {offers('export') && (
+            <button type="button" class="link" onClick={() => act('export')}>
+              Export
+            </button>
+          )}
         </td>
       </tr>
       {isOpen && (
@@ -185,11 +191,13 @@ function Ingredients({ checkpoint, act }: { checkpoint: Checkpoint; act(action: 
             ['tag', 'Tag…'],
             ['restoreFiles', 'Restore Files…'],
           ] as const
-        ).map(([action, title]) => (
-          <button type="button" key={action} onClick={() => act(action)}>
-            {title}
-          </button>
-        ))}
+        )
+          .filter(([action]) => offers(action))
+          .map(([action, title]) => (
+            <button type="button" key={action} onClick={() => act(action)}>
+              {title}
+            </button>
+          ))}
       </div>
     </div>
   );

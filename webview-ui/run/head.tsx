@@ -2,6 +2,7 @@
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { age, alarmIn, bestText, duration, integer, metric, percent, resumeWords } from '../../protocol/words.ts';
 import type { RunPageSaid, RunPageState } from '../contract.ts';
+import { offers } from '../shared/page.ts';
 
 type Send = (message: RunPageSaid) => void;
 
@@ -56,11 +57,12 @@ export function Head({ state, send }: { state: RunPageState; send: Send }) {
 function Actions({ run, send }: { run: Run; send: Send }) {
   const live = LIVE_STATUSES.includes(run.status);
   const running = run.status === 'running' || run.status === 'starting';
-  const act = (action: Extract<RunPageSaid, { say: 'act' }>['action'], title: string, isMain = false) => (
-    <button type="button" class={isMain ? 'main' : undefined} onClick={() => send({ say: 'act', action })}>
-      {title}
-    </button>
-  );
+  const act = (action: Extract<RunPageSaid, { say: 'act' }>['action'], title: string, isMain = false) =>
+    offers(action) && (
+      <button type="button" class={isMain ? 'main' : undefined} onClick={() => send({ say: 'act', action })}>
+        {title}
+      </button>
+    );
   return (
     <div class="bar actions">
       {!live && run.checkpoints > 0 && act('resume', 'Resume', run.status !== 'completed')}

@@ -6,7 +6,9 @@ import type { RunPageNews, RunPageSaid, RunPageState } from '../contract.ts';
 import { Charts } from '../shared/charts.tsx';
 import { CodeFile } from '../shared/code-file.tsx';
 import { LogPane } from '../shared/log.tsx';
-import { drawer, listen, post, saveState } from '../shared/page.ts';
+import { Media } from '../shared/media.tsx';
+import { receiveMedia } from '../shared/media-store.ts';
+import { drawer, listen, offers, post, saveState } from '../shared/page.ts';
 import { send as ask, receive, received } from '../shared/received.ts';
 import { Section } from '../shared/section.tsx';
 import { Checkpoints } from './checkpoints.tsx';
@@ -31,6 +33,7 @@ listen<RunPageNews>((news) => {
     saveState({ root: state.root, run: state.run.id });
   } else if (news.type === 'code') code = news.code;
   else if (news.type === 'usage') usage = news.series;
+  else if (news.type === 'media' || news.type === 'mediaContent') receiveMedia(news);
   else if (news.type === 'problem') problem = news.text;
   else receive(news);
   version++;
@@ -55,6 +58,7 @@ function Page({ version: _ }: { version: number }) {
           package.
         </p>
       )}
+      <Media sides={[{ run: run.id, label: run.name, color: '', upTo: null }]} live={row.live} ask={send} />
       <Section title="Checkpoints" count={run.checkpoints === 0 ? 'none yet' : counted(run.checkpoints, 'checkpoint')}>
         <Checkpoints checkpoints={checkpoints} best={best} run={run} send={send} />
       </Section>
@@ -94,7 +98,7 @@ function Code() {
         <CodeFile {...file} key={file.path} open={() => send({ say: 'openFile', path: file.path })} />
       ))}
       <div class="bar">
-        {files.length > 0 && (
+        {files.length > 0 && offers('openAll') && (
           <button type="button" onClick={() => send({ say: 'openAll' })}>
             Open all in the diff editor
           </button>
@@ -104,9 +108,11 @@ function Code() {
             <button type="button" onClick={() => send({ say: 'code' })}>
               Compare again
             </button>
-            <button type="button" onClick={() => send({ say: 'act', action: 'restoreCode' })}>
-              Restore the code to a folder…
-            </button>
+            {offers('restoreCode') && (
+              <button type="button" onClick={() => send({ say: 'act', action: 'restoreCode' })}>
+                Restore the code to a folder…
+              </button>
+            )}
           </>
         )}
       </div>

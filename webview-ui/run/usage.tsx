@@ -9,6 +9,7 @@ const CHARTS: readonly { title: string; names: readonly UsageSeries['name'][] }[
   { title: 'GPU memory', names: ['gpuMemory'] },
   { title: 'GPU power, W', names: ['gpuWatts'] },
   { title: 'GPU temperature, °C', names: ['gpuCelsius'] },
+  { title: 'Waiting for data, share of the time', names: ['dataWait'] },
   { title: 'Processors', names: ['cpu'] },
   { title: 'Memory', names: ['memory', 'machineMemory'] },
   { title: 'Free on the disk', names: ['diskFree'] },

@@ -3,6 +3,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { integer, metric } from '../../protocol/words.ts';
 import type { Axis } from './axis.tsx';
+import { drawBands } from './chart-band.ts';
 import { smoothed } from './smoothing.ts';
 
 export interface ChartLine {
@@ -10,6 +11,8 @@ export interface ChartLine {
   color: string;
   xs: ArrayLike<number>;
   ys: ArrayLike<number>;
+  /** Range around the line, at the places of its points. */
+  band?: { low: ArrayLike<number>; high: ArrayLike<number> };
   /** True for a dashed line. */
   dash?: boolean;
   /** Best point, in the units of the axes. */
@@ -198,6 +201,7 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
         },
       ],
       draw: [
+        (plot) => drawBands(plot, current.current.lines, current.current.log),
         (plot) => drawMarks(plot, current.current.marks ?? []),
         (plot) => drawBest(plot, current.current),
         (plot) => drawStrange(plot, current.current.lines),

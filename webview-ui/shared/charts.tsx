@@ -5,6 +5,8 @@ import { integer, metric } from '../../protocol/words.ts';
 import type { RunRow } from '../contract.ts';
 import { type Axis, AxisChoice } from './axis.tsx';
 import { Chart, type ChartLine, type ChartMark, colorOf } from './chart.tsx';
+import { useGrouping } from './grouping.tsx';
+import { bandOf, type Group, labelOf } from './groups.ts';
 import { type CurveData, curveKey, received, send, useKept } from './received.ts';
 
 /** Number of buckets of two points each: as many points as a wide chart has pixels. Zooming in loads more. */
@@ -26,6 +28,11 @@ export function Charts({ picked }: { picked: string[] }) {
   const shown = names.filter((name) => !hidden.includes(name));
   const ask = `${picked.join()}|${shown.join()}`;
   const live = rows.filter((row) => row.live).map(({ id }) => id);
+  const { groups, placeOf, controls } = useGrouping(rows);
+  const linesOf = (name: string, zoomed: boolean) =>
+    groups
+      ? groups.flatMap((group, i) => meanLine(group, name, i, axis, zoomed))
+      : picked.flatMap((run, i) => lineOf(run, name, placeOf(run, i), axis, zoomed));
 
   useEffect(() => {
     for (const run of picked) {
@@ -84,6 +91,7 @@ export function Charts({ picked }: { picked: string[] }) {
           />{' '}
           <output>{smoothing.toFixed(2)}</output>
         </label>
+        {controls}
         <details class="menu">
           <summary>Metrics</summary>
           <div>
@@ -113,8 +121,8 @@ export function Charts({ picked }: { picked: string[] }) {
             axis={axis}
             log={log}
             smoothing={smoothing}
-            lines={picked.flatMap((run, i) => lineOf(run, name, i, axis, zoom[name] !== undefined))}
-            marks={picked.flatMap((run, i) => marksOf(run, i, axis))}
+            lines={linesOf(name, zoom[name] !== undefined)}
+            marks={groups ? [] : picked.flatMap((run, i) => marksOf(run, placeOf(run, i), axis))}
             onZoom={(range) => onZoom(name, range)}
             onMark={(id) => {
               const run = picked.find((one) => received.marks.get(one)?.some((mark) => mark.id === id));
@@ -125,6 +133,25 @@ export function Charts({ picked }: { picked: string[] }) {
       </div>
     </section>
   );
+}
+
+const means = new Map<string, { from: ChartLine[]; line: ChartLine }>();
+
+/** Makes the line of a group: the mean of its runs, with a band. Returns the same arrays until one of its curves changes. */
+function meanLine(group: Group, name: string, place: number, axis: Axis, zoomed: boolean): ChartLine[] {
+  const from = group.runs.flatMap((run) => lineOf(run, name, place, axis, zoomed)).filter(({ xs }) => xs.length > 0);
+  if (from.length === 0) return [];
+  const key = `${name} ${group.label} ${axis}`;
+  const kept = means.get(key);
+  const isSame =
+    kept?.from.length === from.length &&
+    kept.from.every(({ xs, ys }, i) => xs === from[i]!.xs && ys === from[i]!.ys) &&
+    kept.line.color === colorOf(place);
+  if (kept && isSame) return [kept.line];
+  const { xs, mean, low, high } = bandOf(from);
+  const line: ChartLine = { label: labelOf(group), color: colorOf(place), xs, ys: mean, band: { low, high } };
+  means.set(key, { from, line });
+  return [line];
 }
 
 function askCurves(runs: string[], names: string[], range: [number, number] | null): void {

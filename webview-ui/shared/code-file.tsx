@@ -1,6 +1,7 @@
 /** Changed file of a comparison, with its lines. */
 import type { CodeFileDiff } from '../../protocol/diff.ts';
 import { integer } from '../../protocol/words.ts';
+import { offers } from './page.ts';
 
 const MARKS = { added: '+', removed: '−', changed: '~' };
 
@@ -13,16 +14,18 @@ export function CodeFile({ path, status, added, removed, hunks, open }: CodeFile
         </span>{' '}
         {path}{' '}
         <span class="quiet">{hunks === null ? 'binary or too large' : `+${integer(added)} −${integer(removed)}`}</span>
-        <button
-          type="button"
-          class="link"
-          onClick={(event) => {
-            event.preventDefault();
-            open();
-          }}
-        >
-          Open
-        </button>
+        {offers('openFile') && (
+          <button
+            type="button"
+            class="link"
+            onClick={(event) => {
+              event.preventDefault();
+              open();
+            }}
+          >
+            Open
+          </button>
+        )}
       </summary>
       {hunks !== null && (
         <pre>

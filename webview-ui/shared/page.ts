@@ -24,6 +24,14 @@ export function savedState(): Record<string, unknown> {
   return (host.getState() as Record<string, unknown> | undefined) ?? {};
 }
 
+/** Names of the actions that the page's document leaves out. Read when asked: unit tests have no document. */
+const withoutActions = () => document.documentElement.dataset.without?.split(' ') ?? [];
+
+/** Tells whether an action is offered: a browser has none that needs an editor. */
+export function offers(action: string): boolean {
+  return !withoutActions().includes(action);
+}
+
 const SPOKEN = ['title', 'aria-label', 'alt', 'placeholder'] as const;
 
 /** Hook through which a page draws all text: names and logs may contain characters that reverse or hide other text. */
@@ -53,11 +61,24 @@ export function listen<News>(take: (news: News) => void): void {
   post({ say: 'ready' });
 }
 
+/** Closes menus as an editor does: by a click elsewhere, and by Escape. */
+function closeMenus(event: Event): void {
+  const isKey = event instanceof KeyboardEvent;
+  if (isKey && event.key !== 'Escape') return;
+  for (const menu of document.querySelectorAll<HTMLDetailsElement>('details.menu[open]')) {
+    if (!isKey && menu.contains(event.target as Node)) continue;
+    menu.open = false;
+    if (isKey) menu.querySelector('summary')?.focus();
+  }
+}
+
 const AGES_MS = 60_000;
 
 /** Returns a function that draws the view, at most once per frame. It is drawn each minute as well, since ages grow. */
 export function drawer(view: () => ComponentChild): () => void {
   const target = document.getElementById('page')!;
+  // Before a click on the page changes it: its target would be in no menu any more.
+  for (const kind of ['click', 'keydown']) document.addEventListener(kind, closeMenus, true);
   let due = false;
   const draw = () => {
     due = false;

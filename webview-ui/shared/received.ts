@@ -9,6 +9,9 @@ export interface CurveData {
   times: Float64Array;
 }
 
+/** Number of the newest points that are kept of each curve. A live run logs fewer before an answer arrives. */
+const NEWEST = 1_000;
+
 /** All data received from the extension. */
 export const received = {
   rows: new Map<string, RunRow>(),
@@ -25,6 +28,8 @@ export const received = {
   /** Curves by run and metric; `zoomed` has those of a part of the steps. */
   curves: new Map<string, CurveData>(),
   zoomed: new Map<string, CurveData>(),
+  /** Newest points of the curves that were requested: an answer lacks those that came while it was on its way. */
+  newest: new Map<string, CurveData>(),
   marks: new Map<string, CheckpointMark[]>(),
   log: { run: '', text: '' },
 };
@@ -42,6 +47,7 @@ export function receive(news: DashboardNews): void {
       // After a lost connection, pending answers will not come, and loaded curves may lack their end.
       received.loads++;
       received.asked.clear();
+      received.newest.clear();
       saveState({ root: news.state.root });
       break;
     case 'rows':
@@ -54,15 +60,18 @@ export function receive(news: DashboardNews): void {
       received.rowsVersion++;
       break;
     case 'curve': {
-      const target = news.from === null && news.to === null ? received.curves : received.zoomed;
-      target.set(curveKey(news.run, news.name), news);
+      const key = curveKey(news.run, news.name);
+      if (news.from === null && news.to === null) received.curves.set(key, extended(news, received.newest.get(key)));
+      else received.zoomed.set(key, news);
       break;
     }
     case 'points': {
       const key = curveKey(news.run, news.name);
-      const curve = received.curves.get(key);
       // Points of a run that is not shown are dropped.
-      if (curve && (curve.xs.at(-1) ?? -1) < news.xs[0]!) received.curves.set(key, joined(curve, news));
+      if (!received.asked.has(key)) break;
+      received.newest.set(key, newestOf(received.newest.get(key), news));
+      const curve = received.curves.get(key);
+      if (curve) received.curves.set(key, extended(curve, news));
       break;
     }
     case 'checkpoints':
@@ -78,6 +87,23 @@ export function receive(news: DashboardNews): void {
       received.device = news.text;
       break;
   }
+}
+
+/** Adds the points that are beyond the end of a curve. */
+function extended(curve: CurveData, points: CurveData | undefined): CurveData {
+  const end = curve.xs.at(-1) ?? Number.NEGATIVE_INFINITY;
+  const from = points?.xs.findIndex((x) => x > end) ?? -1;
+  return points && from >= 0 ? joined(curve, part(points, from)) : curve;
+}
+
+/** Adds points to the newest ones. A run that goes on from an earlier step begins them anew. */
+function newestOf(kept: CurveData | undefined, points: CurveData): CurveData {
+  if (!kept || points.xs[0]! <= kept.xs.at(-1)!) return part(points, -NEWEST);
+  return part(joined(kept, points), -NEWEST);
+}
+
+function part({ xs, ys, times }: CurveData, from: number): CurveData {
+  return { xs: xs.slice(from), ys: ys.slice(from), times: times.slice(from) };
 }
 
 function joined(a: CurveData, b: CurveData): CurveData {

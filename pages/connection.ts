@@ -1,8 +1,8 @@
 /** Connection to the daemon of this host: made on demand, and again when it is lost. Does not use `vscode`. */
-import type { Client } from '../../client/connect.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
-import { daemonLeaving } from '../../protocol/messages/daemon.ts';
-import type { Notification, Request } from '../../protocol/messages/request.ts';
+import type { Client } from '../client/connect.ts';
+import { TrainstashError } from '../protocol/errors.ts';
+import { daemonLeaving } from '../protocol/messages/daemon.ts';
+import type { Notification, Request } from '../protocol/messages/request.ts';
 
 /** First delay; doubled after each failed attempt. */
 const FIRST_RETRY_MS = 500;

@@ -1,8 +1,8 @@
 /** Converts a run to a row of the dashboard's table. Pure, and does not use `vscode`. */
-import { LIVE_STATUSES, type Params, type Run } from '../../protocol/domain.ts';
-import { rehearsalText } from '../../protocol/words.ts';
-import type { RunRow } from '../../webview-ui/contract.ts';
-import { alarmText, canGoOn } from './text.ts';
+import { LIVE_STATUSES, type Params, type Run } from '../protocol/domain.ts';
+import { rehearsalText } from '../protocol/words.ts';
+import type { RunRow } from '../webview-ui/contract.ts';
+import { alarmText, canGoOn } from './run-facts.ts';
 
 export function rowOf(run: Run): RunRow {
   const { id, number, name, label, branch, status, draft, createdAt, step, totalSteps, stepsPerEpoch, monitor } = run;
@@ -34,7 +34,16 @@ export function rowOf(run: Run): RunRow {
     rehearsal: rehearsalText(run),
     rollbacks: (run.rollbacks ?? []).map(({ step, toStep }) => ({ step, toStep: toStep ?? 0 })),
     parent: run.parent?.run ?? null,
+    job: run.job,
+    sweep: run.sweep ? `sweep ${run.sweep.number} of ${run.job}` : null,
+    tags: tagsOf(run.note),
   };
+}
+
+/** Finds the tags in a note: `#baseline #long warm-up` has two. */
+export function tagsOf(note: string): string[] {
+  const found = [...note.matchAll(/(?:^|\s)#([\p{L}\p{N}][\p{L}\p{N}._-]*)/gu)].map((one) => one[1]!.toLowerCase());
+  return [...new Set(found)].sort();
 }
 
 const SMALL =
