@@ -19,7 +19,7 @@ export async function urgentRounds(rounds: number, random: Random, say: (text: s
   const pick = <T>(list: readonly T[]) => list[Math.floor(random.float() * list.length)]!;
   let wrong = 0;
   try {
-    const machine = await makeUrgentMachine(python);
+    let machine = await makeUrgentMachine(python);
     for (let round = 1; round <= rounds; round++) {
       // Each phase and each victim in turn; only the moment is left to chance.
       const phase = PHASES[round % PHASES.length]!;
@@ -29,7 +29,11 @@ export async function urgentRounds(rounds: number, random: Random, say: (text: s
         problems: [`${victim} killed when ${phase}: ${error.message}`],
       }));
       for (const problem of problems) say(`! round ${round}: ${problem}`);
-      if (problems.length > 0) wrong++;
+      if (problems.length > 0) {
+        wrong++;
+        // What the round has left would hold the devices of the next ones.
+        machine = await makeUrgentMachine(python);
+      }
       if (round % 10 === 0) say(`${round} of ${rounds} switches, ${wrong} wrong`);
     }
   } finally {

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { backendSurvey } from '../../protocol/messages/backend.ts';
 import { branchFollow, branchSync } from '../../protocol/messages/branch.ts';
 import { daemonState, daemonStatus, daemonStop } from '../../protocol/messages/daemon.ts';
-import { projectOpen } from '../../protocol/messages/project.ts';
+import { projectOpen, storesFolder } from '../../protocol/messages/project.ts';
 import { runList, runShow, runUpdate } from '../../protocol/messages/run.ts';
 import { Random } from '../../trainer/random.ts';
 import {
@@ -20,6 +20,7 @@ import {
   untilStatus,
 } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
+import { shareFixture } from '../support/shared-fixture.ts';
 
 async function noRuns(fixture: Fixture): Promise<void> {
   const { stdout } = await fixture.cli('ls', '--drafts', '--json');
@@ -27,6 +28,7 @@ async function noRuns(fixture: Fixture): Promise<void> {
 }
 
 describe('trainstash.json', () => {
+  const shared = shareFixture();
   const broken: [string, string, RegExp][] = [
     [
       'is not JSON',
@@ -59,7 +61,7 @@ describe('trainstash.json', () => {
   ];
   for (const [name, text, message] of broken) {
     test(`${name}: refused with file, line and reason`, async () => {
-      const fixture = makeFixture();
+      const { fixture } = shared;
       writeFileSync(join(fixture.root, 'trainstash.json'), text);
       const result = await fixture.cli('run', 'small', '-d', '--json');
       expect(result.code).toBe(1);
@@ -80,6 +82,7 @@ describe('trainstash.json', () => {
 });
 
 describe('what was asked for', () => {
+  const shared = shareFixture();
   const cases: [string, string[], string, RegExp][] = [
     ['an unknown job', ['run', 'smal'], 'jobUnknown', /did you mean "small"/],
     ['an unknown param', ['run', 'small', '-p', 'learningrate=1'], 'paramUnknown', /did you mean "learningRate"/],
@@ -96,7 +99,7 @@ describe('what was asked for', () => {
   ];
   for (const [name, args, code, message] of cases) {
     test(`${name}: refused, nothing is left behind`, async () => {
-      const fixture = makeFixture();
+      const { fixture } = shared;
       const result = await fixture.cli(...args, '--json');
       expect(result.code).toBe(1);
       expect(JSON.parse(result.stdout).error).toMatchObject({ code, message: expect.stringMatching(message) });
@@ -145,6 +148,7 @@ describe('what was asked for', () => {
 });
 
 describe('a module that does not load', () => {
+  const shared = shareFixture({ config: { jobs: { small: { module: 'train.ts' } } } });
   const modules: [string, string, RegExp][] = [
     ['uses an enum', 'enum Mode { A }\nexport default { mode: Mode.A };', /an `enum`/],
     [
@@ -159,7 +163,7 @@ describe('a module that does not load', () => {
   ];
   for (const [name, text, message] of modules) {
     test(`because it ${name}: said so, and no run is left behind`, async () => {
-      const fixture = makeFixture({ config: { jobs: { small: { module: 'train.ts' } } } });
+      const { fixture } = shared;
       writeFileSync(join(fixture.root, 'helper.ts'), 'export const helper = 1;');
       writeFileSync(join(fixture.root, 'train.ts'), text);
       const result = await fixture.cli('run', 'small', '--json');
@@ -343,4 +347,19 @@ test('a folder without git works, with one branch, and says that code is not kep
   const where = JSON.parse((await fixture.cli('where', '--json')).stdout);
   expect(where.project).toMatchObject({ git: false, branch: null, store: join(fixture.root, '.trainstash') });
   rmSync(join(fixture.root, 'small.ts'));
+});
+
+test('a folder for stores that is none, cannot be made or takes no entries is refused as such', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  for (const [folder, reason] of [
+    ['/dev/null', 'there is a file in its place'],
+    ['/dev/null/below', 'there is a file in its place'],
+    ['/proc/nothing', 'nothing can be created there'],
+    ['relative', 'its path is not absolute'],
+  ] as const)
+    await expect(client.request(storesFolder, { folder })).rejects.toMatchObject({
+      code: 'paramInvalid',
+      message: expect.stringContaining(reason),
+    });
 });

@@ -96,6 +96,9 @@ describe('what is pinned', () => {
     const { fixture, client, checkpoints } = await trained();
     const targets = [checkpoints[0]!.id, '1@999999'];
     await expect(client.request(pinSet, { root: fixture.root, targets })).rejects.toMatchObject({ code: 'notFound' });
+    await expect(client.request(pinSet, { root: fixture.root, targets: ['99'] })).rejects.toMatchObject({
+      message: expect.stringMatching(/^There is no run or checkpoint "99"/),
+    });
     expect((await show(client, fixture, '1')).checkpoints.some(({ pinned }) => pinned)).toBe(false);
   });
 });

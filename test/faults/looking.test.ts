@@ -91,10 +91,10 @@ describe.skipIf(process.platform !== 'linux')('looked into by the daemon', () =>
     expect(peakMebibytes(fixture.daemonPid())).toBeLessThan(MOST_MEBIBYTES);
   });
 
-  test('200,000 tensors are all printed, and so are 5,376 with statistics', async () => {
+  test('all of very many tensors are printed, and so are 5,376 with statistics', async () => {
     const fixture = makeFixture();
     for (const [count, words] of [
-      [200_000, []],
+      [process.env.TRAINSTASH_TEST_FULL ? 200_000 : 60_000, []],
       [5_376, ['--stats']],
     ] as const) {
       const name = (i: number) => `model.layers.${i}.block_sparse_moe.experts.w1.weight.base_layer.lora_A.default`;

@@ -1,11 +1,11 @@
 /** Remotes over SSH whose host key changes, whose connection is cut, or behind which there is no SFTP at all. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openDriver } from '../../daemon/remotes/drivers/open.ts';
 import { afterwards } from '../support/cleanup.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryFolder, until } from '../support/folder.ts';
 import { makeCheckpoint, save } from '../support/random-checkpoints.ts';
 import { emptyMachine, filesBelow, machine, UNWATCHED } from '../support/remotes.ts';
 import { sshServer, whyNoSsh } from '../support/ssh-server.ts';
@@ -51,6 +51,23 @@ onServer(
     expect(await two.remotes.pull(['box'], UNWATCHED)).toMatchObject({ checkpoints: 1 });
   },
 );
+
+test('a driver that is closed while a request is under way starts no other connection', async () => {
+  const folder = temporaryFolder();
+  const bin = join(folder, 'bin');
+  const calls = join(folder, 'calls');
+  mkdirSync(bin);
+  // Answers the greeting of SFTP, version 3, and nothing after it.
+  const script = `#!/bin/sh\necho x >> ${calls}\nprintf '\\0\\0\\0\\5\\2\\0\\0\\0\\3'\nexec cat > /dev/null\n`;
+  writeFileSync(join(bin, 'ssh'), script, { mode: 0o755 });
+  const driver = openDriver('box', { url: `ssh://host${folder}` }, () => ({ PATH: `${bin}:/usr/bin:/bin` }));
+  const outcome = driver.exists().catch((error) => error.code);
+  await until('it has connected', () => existsSync(calls));
+  driver.close();
+  expect(await outcome).toBe('remoteUnreachable');
+  await expect(driver.exists()).rejects.toMatchObject({ code: 'remoteUnreachable' });
+  expect(readFileSync(calls, 'utf8')).toBe('x\n');
+});
 
 test('without ssh, without a server, or with something else behind it, the reason is named', async () => {
   const folder = temporaryFolder();

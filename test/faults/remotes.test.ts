@@ -2,12 +2,15 @@
 import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { type Database, openDatabase } from '../../base/sqlite.ts';
 import { COLLECTED_AFTER_MS } from '../../daemon/remotes/collect.ts';
+import { checksumOf } from '../../daemon/store/objects/checksum.ts';
+import { MIN_CHECKSUM_BYTES } from '../../daemon/store/objects/limits.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { killedTransfers } from '../support/killed-transfers.ts';
 import { makeCheckpoint, save } from '../support/random-checkpoints.ts';
-import { emptyMachine, filesBelow, type Machine, machine, UNWATCHED, urlOf } from '../support/remotes.ts';
+import { emptyMachine, filesBelow, type Machine, machine, remotesOf, UNWATCHED, urlOf } from '../support/remotes.ts';
 import { fill, onSmallDisk, smallDisk } from '../support/small-disk.ts';
 
 /** Makes a machine that has pushed one checkpoint of a mebibyte. */
@@ -231,28 +234,57 @@ test('a collection deletes what no checkpoint needs a day later, and never what 
   await expect(one.remotes.collect('box', false, UNWATCHED)).rejects.toMatchObject({ code: 'remoteDamaged' });
 });
 
-test('a push that goes on while a collection notes and deletes ends with a whole checkpoint', async () => {
+/** Returns a machine whose pushes wait for `work` after they have found what is there, and before they look again. */
+async function interrupted(path: string, work: () => Promise<unknown>): Promise<Machine> {
+  const own = await machine(path);
+  const store = new Proxy(own.store, {
+    get(target, name) {
+      const value = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      if (name !== 'exchangedRun') return value.bind(target);
+      return async (...args: unknown[]) => {
+        await work();
+        return value.apply(target, args);
+      };
+    },
+  });
+  return { ...own, store, remotes: remotesOf(store, path) };
+}
+
+test('a push that goes on while a collection notes what it found ends with a checkpoint that a day later is whole', async () => {
   const folder = temporaryFolder();
   const one = await pushed(folder, 2);
   rmSync(one.manifest);
-  const two = await machine(join(folder, 'two'));
+  const two = await interrupted(join(folder, 'two'), () => one.remotes.collect('box', false, UNWATCHED));
   await save(two, makeCheckpoint(folder, two.session.id, 1, 1, 2));
   await two.remotes.add('box', { url: urlOf(one.box) }, folder);
-  let met = false;
-  const progress = () => {
-    if (met) return;
-    met = true;
-    // Between the moment when the push has found the objects there, and its manifest.
-    held = one.remotes.collect('box', false, UNWATCHED).then(() => {
-      agePlaces(one.box);
-      return one.remotes.collect('box', false, UNWATCHED);
-    });
-  };
-  let held: Promise<unknown> = Promise.resolve();
-  await two.remotes.push('box', [], { signal: UNWATCHED.signal, progress });
-  await held;
+  await two.remotes.push('box', [], UNWATCHED);
+  agePlaces(one.box);
+  expect(await one.remotes.collect('box', false, UNWATCHED)).toMatchObject({ deleted: { objects: 2 } });
   const { checkpoints, problems } = await two.remotes.check('box', true, UNWATCHED);
   expect([checkpoints, problems]).toEqual([1, []]);
+});
+
+test('a laptop that sleeps for a day in the middle of a push sends what a collection has deleted', async () => {
+  const folder = temporaryFolder();
+  const one = await pushed(folder, 2);
+  rmSync(one.manifest);
+  vi.useFakeTimers({ toFake: ['Date'] });
+  try {
+    const two = await interrupted(join(folder, 'two'), async () => {
+      await one.remotes.collect('box', false, UNWATCHED);
+      agePlaces(one.box);
+      await one.remotes.collect('box', false, UNWATCHED);
+      vi.setSystemTime(Date.now() + COLLECTED_AFTER_MS);
+    });
+    await save(two, makeCheckpoint(folder, two.session.id, 1, 1, 2));
+    await two.remotes.add('box', { url: urlOf(one.box) }, folder);
+    await two.remotes.push('box', [], UNWATCHED);
+    const { checkpoints, problems } = await two.remotes.check('box', true, UNWATCHED);
+    expect([checkpoints, problems]).toEqual([1, []]);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 onSmallDisk('a remote on a full disk says so; what is there is whole, and with room the push goes on', async () => {
@@ -327,4 +359,39 @@ test('objects that a folder could not sync are sent again, not taken for there',
   });
   expect(await one.remotes.push('box', [], UNWATCHED)).toMatchObject({ checkpoints: 1 });
   expect(await one.remotes.check('box', true, UNWATCHED)).toMatchObject({ checkpoints: 1, problems: [] });
+});
+
+test('bytes that were changed together with their checksum are not sent, and each chunk that comes in has a checksum', async () => {
+  const folder = temporaryFolder();
+  const one = await machine(join(folder, 'one'));
+  for (const step of [1, 2]) await save(one, makeCheckpoint(folder, one.session.id, step, step, 2));
+  await one.remotes.close();
+  await one.store.close();
+  const objects = (path: string, work: (database: Database) => unknown) => {
+    const database = openDatabase(join(path, 'objects.db'));
+    try {
+      return work(database);
+    } finally {
+      database.close();
+    }
+  };
+  objects(one.path, (database) => {
+    const { id, hash, data } = database.prepare('SELECT id, hash, data FROM chunk WHERE size > 1000').get()!;
+    data[5] ^= 16;
+    database.prepare('UPDATE chunk SET data = ? WHERE id = ?').run(data, id);
+    database.prepare('UPDATE checksum SET sum = ? WHERE chunk = ?').run(checksumOf(data, hash), id);
+  });
+  const again = await emptyMachine(one.path);
+  const box = join(folder, 'box');
+  await again.remotes.add('box', { url: urlOf(box) }, folder);
+  await expect(again.remotes.push('box', [], UNWATCHED)).rejects.toMatchObject({ code: 'corrupted' });
+  // The other checkpoint is there, whole.
+  expect(await again.remotes.check('box', true, UNWATCHED)).toMatchObject({ checkpoints: 1, problems: [] });
+  const two = await emptyMachine(join(folder, 'two'));
+  await two.remotes.add('box', { url: urlOf(box) }, folder);
+  expect(await two.remotes.pull(['box'], UNWATCHED)).toMatchObject({ checkpoints: 1, problems: [] });
+  await two.remotes.close();
+  await two.store.close();
+  const without = `SELECT count(*) AS n FROM chunk LEFT JOIN checksum ON chunk = id WHERE size >= ${MIN_CHECKSUM_BYTES} AND sum IS NULL`;
+  objects(two.path, (database) => expect(database.prepare(without).get()!.n).toBe(0));
 });

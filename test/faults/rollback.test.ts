@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { queueChange } from '../../protocol/messages/queue.ts';
-import { runPause, runResume } from '../../protocol/messages/run.ts';
+import { runPause, runRemove, runResume, runStart } from '../../protocol/messages/run.ts';
 import { SCRIPT, startJob } from '../support/commands.ts';
 import {
   type Fixture,
@@ -13,8 +13,10 @@ import {
   makeFixture,
   openProject,
   SMALL_JOB,
+  shellEnvironment,
   show,
   startSmall,
+  trainerPid,
   untilStatus,
   untilStep,
 } from '../support/daemon.ts';
@@ -81,6 +83,68 @@ describe('a rollback', () => {
     );
     expect(run).toMatchObject({ lastCheckpoint: { step: 4 } });
     expect(run.rollbacks).toBeUndefined();
+  });
+
+  test('whose checkpoint is gone when its turn comes ends with a sentence, and goes on from another one by hand', async () => {
+    const onNaN = { do: 'rollback', then: { nanAt: 0 } };
+    const fixture = makeFixture({
+      config: { jobs: { small: { ...SMALL_JOB, checkpoint: { every: '2 steps' }, onNaN } } },
+    });
+    let client = await openProject(fixture);
+    const { root } = fixture;
+    await client.request(queueChange, { root, paused: true });
+    const { id } = await startSmall(client, fixture, { nanAt: 7 });
+    await untilStatus(client, fixture, id, 'queued');
+    const { checkpoints } = await show(client, fixture, id);
+    const entry = join(fixture.store, 'queue', `${id}.json`);
+    const queued = readFileSync(entry, 'utf8');
+    // A fast training may pass over a checkpoint while it writes the one before.
+    const target = checkpoints.find((checkpoint) => queued.includes(checkpoint.id))!;
+    await expect(client.request(runRemove, { root, target: target.id })).rejects.toMatchObject({ code: 'protectedBy' });
+    // So it can only vanish behind the daemon's back.
+    kill(client.daemon.pid, 'SIGKILL');
+    await client.closed;
+    writeFileSync(entry, queued.replace(target.id, 'gonegonegone'));
+    client = await openProject(fixture);
+    await client.request(queueChange, { root, paused: false });
+    const run = await ended(client, fixture, { id, name: 'it' } as Run);
+    expect(run.status).toBe('failed');
+    expect(run.reason).toBe(
+      `small #1 was to be rolled back to step ${target.step}, and that checkpoint is gone. Nothing else was lost: \`trainstash resume 1\` goes on from the newest good one.`,
+    );
+    const environment = { PATH: process.env.PATH! };
+    await client.request(runResume, { root, run: id, accept: true, environment });
+    const after = await untilStatus(client, fixture, id, 'completed');
+    expect(after).toMatchObject({ step: 18, metrics: { loss: { notFinite: 0 } } });
+  });
+
+  test('is no proof of anything, even if the steps after it are the same', async () => {
+    const onNaN = { do: 'rollback', then: { nanAt: 0, marker: 'says nothing to the training' } };
+    const fixture = makeFixture({ config: { jobs: { small: { ...SMALL_JOB, onNaN } } } });
+    const client = await openProject(fixture);
+    const run = await ended(client, fixture, await startSmall(client, fixture, { nanAt: 7 }));
+    expect(run).toMatchObject({ status: 'completed', rolledBack: 1 });
+    const { checkpoints } = await show(client, fixture, run.id);
+    expect(checkpoints.map(({ proof }) => proof)).toEqual(checkpoints.map(() => null));
+    expect(run.notices.map(({ code }) => code)).not.toContain('verified');
+  });
+
+  test('still counts when the trainer is killed afterwards and the run restarts by itself', async () => {
+    const onNaN = { do: 'rollback', then: { nanAt: 0, slow: 400 } };
+    const fixture = makeFixture({ config: { jobs: { small: { ...SMALL_JOB, onNaN } } } });
+    const client = await openProject(fixture);
+    const params = { nanAt: 7, slow: 1 };
+    const request = { root: fixture.root, job: 'small', params, environment: shellEnvironment(), restarts: 3 };
+    const { id } = await client.request(runStart, request);
+    const trains = (session: number) =>
+      until(`session ${session} trains`, async () => {
+        const { run } = await show(client, fixture, id);
+        return run.status === 'running' && run.sessions === session && run;
+      });
+    const rolledBack = await trains(2);
+    expect(rolledBack.rolledBack).toBe(1);
+    kill(await trainerPid(fixture, rolledBack), 'SIGKILL');
+    expect((await trains(3)).rolledBack).toBe(1);
   });
 
   test('of a TensorFlow.js training goes back to the newest good checkpoint with the new params', async () => {

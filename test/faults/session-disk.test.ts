@@ -114,7 +114,7 @@ say(6)
 describe('a disk that has no room for checkpoints', () => {
   const OFTEN = { everySeconds: 0, everySteps: 2, everyEpochs: null, onBest: false };
   /** Space for events and small files, but not for a state. */
-  const LEFT = 16 << 10;
+  const LEFT = 32 << 10;
 
   const saidFailed = (directory: SessionDirectory) =>
     events(directory).flatMap((event) =>

@@ -1,6 +1,6 @@
 /** A store that meets full disks and power cuts. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect } from 'vitest';
@@ -28,6 +28,25 @@ describe('disk full', () => {
       rmSync(join(disk, 'filler'));
       await save(opened, makeCheckpoint(outside, opened.session.id, 3, 3, 8));
       expect((await opened.store.fsck(false)).problems).toEqual([]);
+    },
+  );
+
+  onSmallDisk(
+    'while a large checkpoint is restored: an error, nothing is left there, and the next one works',
+    async () => {
+      const disk = smallDisk(40);
+      const outside = temporaryFolder();
+      const opened = await open(join(outside, 'store'), 1e12);
+      const large = await save(opened, makeCheckpoint(outside, opened.session.id, 1, 1, 48));
+      const directory = makeCheckpoint(outside, opened.session.id, 2, 2, 24);
+      const fitting = await save(opened, directory);
+      await expect(opened.store.restoreCheckpoint(large.id, join(disk, 'back'))).rejects.toMatchObject({
+        code: 'storeFull',
+      });
+      expect(readdirSync(disk).filter((name) => name !== 'lost+found')).toEqual([]);
+      await opened.store.restoreCheckpoint(fitting.id, join(disk, 'back'));
+      const bytes = readFileSync(join(disk, 'back', STATE_FILE));
+      expect(bytes.equals(readFileSync(join(directory, STATE_FILE)))).toBe(true);
     },
   );
 

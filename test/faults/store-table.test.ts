@@ -53,6 +53,7 @@ const IN_CATALOG: Operation[] = [
   'take events',
   'delete a run for good',
 ];
+const CHECKS: Operation[] = ['check', 'check fully', 'fill in checksums'];
 /** Operations that need no saved row. */
 const BESIDE: Operation[] = [
   'tell about itself',
@@ -195,7 +196,11 @@ test('the table has every operation of a store', async () => {
   for (const operation of Object.values(OPERATIONS)) await operation(given);
   await store.close();
   const entry = (name: string) => pathToFileURL(join(DIST, name)).href;
-  const workers = { hasherEntry: entry('hasher-thread.js'), coderEntry: entry('coder-thread.js') };
+  const workers = {
+    hasherEntry: entry('hasher-thread.js'),
+    coderEntry: entry('coder-thread.js'),
+    writingEntry: entry('writing-thread.js'),
+  };
   const api = openStore({ path: copyTo(join(temporaryFolder(), 'store')), ...workers });
   await api.close();
   expect(Object.keys(api).filter((name) => !called.has(name))).toEqual([]);
@@ -325,7 +330,7 @@ for (const driver of ['better', 'node'])
       damage(join(path, 'objects.db'), 'saved', 'pageno');
       const given = await opened(path);
       await expectTable(given, {
-        ...all([...IN_CATALOG, ...BESIDE, 'check', 'collect garbage'], 'works'),
+        ...all([...IN_CATALOG, ...BESIDE, ...CHECKS, 'collect garbage'], 'works'),
         otherwise: 'storeUnusable',
       });
       expect((await given.store.fsck(false)).problems.length).toBeGreaterThan(0);

@@ -15,14 +15,14 @@ interface ScriptCoverage {
   functions: { ranges: Range[] }[];
 }
 
+/** The product's own scripts. */
+const COUNTED = /^file:(?!.*\/(node_modules|test)\/)/;
+
 export class Coverage {
   readonly #session = new Session();
   readonly #reached = new Set<string>();
-  readonly #counts: RegExp;
 
-  /** Counts blocks of scripts whose URL matches. */
-  constructor(counts: RegExp) {
-    this.#counts = counts;
+  constructor() {
     this.#session.connect();
     this.#post('Profiler.enable');
     this.#post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
@@ -38,7 +38,7 @@ export class Coverage {
     const before = this.#reached.size;
     const { result } = this.#post('Profiler.takePreciseCoverage') as { result: ScriptCoverage[] };
     for (const { url, functions } of result) {
-      if (!this.#counts.test(url)) continue;
+      if (!COUNTED.test(url)) continue;
       // Powers of two of the count, so that one more iteration of a loop is not always new.
       for (const { ranges } of functions)
         for (const { startOffset, endOffset, count } of ranges)

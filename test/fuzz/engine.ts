@@ -41,7 +41,7 @@ export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<Fu
     (word) => new Uint8Array(typeof word === 'string' ? Buffer.from(word, 'latin1') : word),
   );
   const corpus = [...(await target.seeds())];
-  const coverage = target.guided && options.guided !== false ? new Coverage(/\/(daemon|protocol|client)\//) : null;
+  const coverage = target.guided && options.guided !== false ? new Coverage() : null;
   const result: FuzzResult = { executions: 0, blocks: null, corpus: 0, slowestMs: 0 };
   const execute = async (input: Uint8Array) => {
     options.before?.(input);
@@ -59,7 +59,7 @@ export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<Fu
   };
   try {
     for (const input of corpus) await execute(input);
-    coverage?.grew();
+    if (coverage && !coverage.grew()) throw new Error(`${target.name}: the seeds reach nothing that is counted`);
     while (options.goesOn(result.executions)) {
       const batch = Array.from({ length: coverage ? BATCH : 1 }, () =>
         mutate(newest(random, corpus), random, { corpus, words }, target.maxBytes),

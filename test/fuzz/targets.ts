@@ -2,6 +2,7 @@
 import type { FuzzTarget } from './target.ts';
 import { requests } from './targets/daemon.ts';
 import { checkpointFiles, eventFiles } from './targets/formats.ts';
+import { importedFolders } from './targets/imports.ts';
 import { hdf5Files } from './targets/inspector.ts';
 import { typedConfig, typedScript } from './targets/language.ts';
 import { stores } from './targets/stores.ts';
@@ -11,6 +12,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   checkpointFiles,
   eventFiles,
   hdf5Files,
+  importedFolders,
   messages,
   config,
   typedConfig,

@@ -1,12 +1,14 @@
 /** Shows that the bit-exact test can fail: each part of the state, left out once, changes the final bits. */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { digestOf } from '../../daemon/store/checkpoints/writer.ts';
 import { encodeHeader } from '../../formats/safetensors.ts';
 import { readHeader } from '../../formats/safetensors-reader.ts';
 import { STATE_FILE } from '../../protocol/session.ts';
+import { runCleanups } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { forAllTests } from '../support/shared-fixture.ts';
 import { inbox, makeLaunch, resumeFrom, train } from '../support/trainer.ts';
 
 const STEP = 8;
@@ -48,21 +50,30 @@ const controls: Record<string, Damage> = {
   },
 };
 
+const launch = makeLaunch({
+  params: { model: 'conv', slow: 5 },
+  checkpoint: { everySeconds: 0, everySteps: STEP, everyEpochs: null, onBest: false },
+});
+let sessions = '';
+let checkpoint: ReturnType<typeof inbox>[number];
+let final = '';
+
+beforeAll(async () => {
+  sessions = forAllTests(temporaryFolder);
+  const whole = (await forAllTests(() => train(sessions, launch))).directory;
+  checkpoint = inbox(whole).find(({ facts }) => facts.step === STEP)!;
+  final = digestOf(inbox(whole).at(-1)!.path);
+});
+afterAll(runCleanups);
+
+test('with all of it the final state is the same', async () => {
+  const exact = (await train(sessions, resumeFrom(launch, checkpoint))).directory;
+  expect(digestOf(inbox(exact).at(-1)!.path)).toBe(final);
+});
+
 for (const [name, damage] of Object.entries(controls)) {
   test(`without ${name} the final state differs`, async () => {
-    const sessions = join(temporaryFolder(), 'sessions');
-    const launch = makeLaunch({
-      params: { model: 'conv', slow: 5 },
-      checkpoint: { everySeconds: 0, everySteps: STEP, everyEpochs: null, onBest: false },
-    });
-    const whole = (await train(sessions, launch)).directory;
-    const checkpoint = inbox(whole).find(({ facts }) => facts.step === STEP)!;
-    const final = digestOf(inbox(whole).at(-1)!.path);
-
-    const exact = (await train(sessions, resumeFrom(launch, checkpoint))).directory;
-    expect(digestOf(inbox(exact).at(-1)!.path)).toBe(final);
-
-    const path = join(sessions, 'damaged');
+    const path = join(temporaryFolder(), 'damaged');
     cpSync(checkpoint.path, path, { recursive: true });
     rewrite(join(path, STATE_FILE), damage);
     const damaged = (await train(sessions, resumeFrom(launch, { ...checkpoint, path }))).directory;

@@ -23,6 +23,9 @@ describe.skipIf(!PYTHON)('any command', () => {
       code: 'commandMissing',
       data: { program: 'not-to-be-found' },
     });
+    writeFileSync(join(fixture.root, 'script.sh'), 'true\n');
+    const barred = await fixture.cli('run', '--', './script.sh');
+    expect(barred.stderr).toContain('script.sh is not executable. Nothing was started.');
     expect(JSON.parse((await fixture.cli('ls', '--drafts', '--json')).stdout)).toHaveLength(1);
   });
 

@@ -20,7 +20,7 @@ import { type ImportPlan, type ImportReport, importPlan, importRun } from '../..
 import { storeQuota } from '../../protocol/messages/keep.ts';
 import { metricsQuery } from '../../protocol/messages/metrics.ts';
 import { runList, runRemove } from '../../protocol/messages/run.ts';
-import { type Fixture, makeFixture, openProject, show } from '../support/daemon.ts';
+import { type Fixture, kill, makeFixture, openProject, show } from '../support/daemon.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
 
 const HISTORIES = join(import.meta.dirname, '../fixtures/histories.tar.gz');
@@ -37,6 +37,23 @@ const take = (client: Client, { root }: Fixture, paths: string[], more: object =
   client.request(importRun, { root, paths, ...more });
 const runs = async (client: Client, { root }: Fixture): Promise<Run[]> =>
   (await client.request(runList, { root })).runs;
+
+const countOf = async (client: Client, { root }: Fixture): Promise<number> =>
+  (await client.request(runList, { root, limit: 1 })).total;
+
+/** Makes a folder of Lightning's with that many runs. */
+function manyVersions(count: number): string {
+  const folder = temporaryFolder();
+  for (let i = 0; i < count; i++) {
+    const version = join(folder, `lightning_logs/version_${i}`);
+    mkdirSync(join(version, 'checkpoints'), { recursive: true });
+    writeFileSync(
+      join(version, 'metrics.csv'),
+      `epoch,step,loss\n${Array.from({ length: 300 }, (_, s) => `0,${s},${s}`).join('\n')}\n`,
+    );
+  }
+  return folder;
+}
 
 /** Lists all files with what a change of them would change. */
 function stateOf(folder: string): string[] {
@@ -66,6 +83,10 @@ describe('an import', () => {
     writeFileSync(join(folder, 'broken.db'), 'SQLite format 3\0 and no more');
     writeFileSync(join(folder, 'events.out.tfevents.1'), Buffer.alloc(64, 255));
     mkdirSync(join(folder, '.aim'));
+    mkdirSync(join(folder, 'mlruns/1/long/metrics'), { recursive: true });
+    writeFileSync(join(folder, 'mlruns/1/meta.yaml'), `name: ${'x'.repeat(3_000)}\n`);
+    writeFileSync(join(folder, 'mlruns/1/long/meta.yaml'), 'status: 3\n');
+    writeFileSync(join(folder, 'mlruns/1/long/metrics/loss'), '1000 0.5 1\n');
     symlinkSync('/etc', join(folder, 'link'));
     const fixture = makeFixture();
     const client = await openProject(fixture);
@@ -80,6 +101,8 @@ describe('an import', () => {
         expect.stringMatching(/version_0: 2 values could not be read/),
       ]),
     );
+    const mlflow = (await runs(client, fixture)).find(({ imported }) => imported?.tool === 'MLflow')!;
+    expect(mlflow.metrics.loss).toMatchObject({ last: 0.5, count: 1 });
     const lightning = (await runs(client, fixture)).find(({ imported }) => imported?.tool === 'Lightning')!;
     expect(lightning.metrics.loss).toMatchObject({ last: 4, count: 3, notFinite: 1 });
   });
@@ -100,16 +123,40 @@ describe('an import', () => {
     );
   });
 
-  test('that is cancelled keeps what it has taken, and the next one takes the rest', async () => {
-    const folder = temporaryFolder();
-    for (let i = 0; i < 300; i++) {
-      const version = join(folder, `lightning_logs/version_${i}`);
-      mkdirSync(join(version, 'checkpoints'), { recursive: true });
-      writeFileSync(
-        join(version, 'metrics.csv'),
-        `epoch,step,loss\n${Array.from({ length: 300 }, (_, s) => `0,${s},${s}`).join('\n')}\n`,
-      );
+  test('whose daemon is killed, three times, is taken up by the next one, and has each run once', async () => {
+    const folder = manyVersions(200);
+    const fixture = makeFixture();
+    let client = await openProject(fixture);
+    for (const least of [1, 60, 120]) {
+      void take(client, fixture, [folder]).catch(() => {});
+      await until('some runs are there', async () => (await countOf(client, fixture)) >= least);
+      kill(client.daemon.pid, 'SIGKILL');
+      await client.closed;
+      client = await openProject(fixture);
     }
+    await take(client, fixture, [folder]);
+    expect(await plan(client, fixture, folder)).toMatchObject({ counts: { new: 0, grown: 0, same: 200 } });
+    expect(await countOf(client, fixture)).toBe(200);
+    const [newest] = await runs(client, fixture);
+    expect(newest).toMatchObject({ status: 'completed', metrics: { loss: { count: 300, last: 299 } } });
+    expect(readdirSync(join(fixture.store, 'sessions')).length).toBe(200);
+  });
+
+  test.runIf(process.env.TRAINSTASH_TEST_FULL)('of 100,000 files finds the runs among them', async () => {
+    const folder = manyVersions(3);
+    for (let i = 0; i < 1_000; i++) {
+      mkdirSync(join(folder, `other${i}`));
+      for (let file = 0; file < 100; file++) writeFileSync(join(folder, `other${i}/${file}.txt`), '');
+    }
+    const fixture = makeFixture();
+    const client = await openProject(fixture);
+    const found = await plan(client, fixture, folder);
+    expect(found).toMatchObject({ counts: { new: 3 }, problems: [] });
+    expect(found.files).toBeGreaterThan(100_000);
+  });
+
+  test('that is cancelled keeps what it has taken, and the next one takes the rest', async () => {
+    const folder = manyVersions(300);
     const fixture = makeFixture();
     const client = await openProject(fixture);
     const cancel = new AbortController();

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { takeSnapshot } from '../../daemon/code/snapshot.ts';
@@ -14,6 +14,7 @@ import {
   runResume,
   runStop,
 } from '../../protocol/messages/run.ts';
+import { untilCheckpoints } from '../support/commands.ts';
 import {
   kill,
   makeFixture,
@@ -22,10 +23,10 @@ import {
   sessionDirectory,
   shellEnvironment,
   show,
+  startHeld,
   startSmall,
   trainerPid,
   untilStatus,
-  untilStep,
 } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 
@@ -35,15 +36,17 @@ test('a run that is killed resumes to the same bits, and the steps done twice pr
   const whole = await startSmall(client, fixture);
   await untilStatus(client, fixture, whole.id, 'completed');
 
-  // It kills itself after step 10: a kill from here might hit a checkpoint's step, and no step would be done twice.
-  const killed = await startSmall(client, fixture, { slow: 40, killAt: 11, marker: join(fixture.folder, 'killed') });
+  // No checkpoint is of step 10: some steps are done twice.
+  const { run: killed, release } = await startHeld(client, fixture, 10);
+  await untilCheckpoints(client, fixture, killed.id, 1);
+  kill(await trainerPid(fixture, killed), 'SIGKILL');
+  release();
   const lost = await untilStatus(client, fixture, killed.id, 'lost');
   expect(lost.reason).toMatch(/without an exit record.*newest checkpoint is at step \d+/);
 
   const resumed = await client.request(runResume, {
     root: fixture.root,
     environment: shellEnvironment(),
-    set: { slow: 0 },
     accept: false,
   });
   expect(resumed.id).toBe(killed.id);
@@ -62,8 +65,7 @@ test('a run that is killed resumes to the same bits, and the steps done twice pr
 test('pause saves at the next step, and the curve after the resume has every step once', async () => {
   const fixture = makeFixture();
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 150 });
-  await untilStep(client, fixture, run.id, 6);
+  const { run } = await startHeld(client, fixture, 6);
   await client.request(runPause, { root: fixture.root, run: run.id });
   const paused = await untilStatus(client, fixture, run.id, 'paused');
   expect(paused.lastCheckpoint?.step).toBe(paused.step);
@@ -111,9 +113,9 @@ test('a run killed before its first checkpoint starts from the beginning, its cu
     config: { jobs: { small: { ...SMALL_JOB, checkpoint: { every: '100 steps', best: false } } } },
   });
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 150 });
-  await untilStep(client, fixture, run.id, 4);
+  const { run, release } = await startHeld(client, fixture, 4);
   kill(await trainerPid(fixture, run), 'SIGKILL');
+  release();
   expect(await untilStatus(client, fixture, run.id, 'lost')).toMatchObject({
     reason: expect.stringContaining('no checkpoint yet'),
     draft: true,
@@ -121,7 +123,6 @@ test('a run killed before its first checkpoint starts from the beginning, its cu
   await client.request(runResume, {
     root: fixture.root,
     run: run.id,
-    set: { slow: 0 },
     environment: shellEnvironment(),
     accept: false,
   });
@@ -162,9 +163,11 @@ test('a fork starts with its parent’s curve and state, and never changes the p
 test('a checkpoint on request is stored when the answer comes, and a tag keeps it', async () => {
   const fixture = makeFixture({ config: { jobs: { small: { ...SMALL_JOB, keep: { last: 1 } } } } });
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 100 });
-  await untilStep(client, fixture, run.id, 2);
-  const checkpoint = await client.request(runCheckpoint, { root: fixture.root, run: run.id, tag: 'mine' });
+  const { run, release } = await startHeld(client, fixture, 2);
+  const answer = client.request(runCheckpoint, { root: fixture.root, run: run.id, tag: 'mine' });
+  await until('the request is there', () => existsSync(sessionDirectory(fixture, run).file('control')));
+  release();
+  const checkpoint = await answer;
   expect(checkpoint).toMatchObject({ tags: ['mine'], reasons: ['request'] });
   await untilStatus(client, fixture, run.id, 'completed');
   const kept = (await show(client, fixture, run.id)).checkpoints.map(({ id }) => id);
@@ -177,13 +180,12 @@ test('a checkpoint on request is stored when the answer comes, and a tag keeps i
 test('stop saves; --force ends a trainer that hangs and keeps its checkpoints', async () => {
   const fixture = makeFixture();
   const client = await openProject(fixture);
-  const stopped = await startSmall(client, fixture, { slow: 150 });
-  await untilStep(client, fixture, stopped.id, 3);
+  const { run: stopped } = await startHeld(client, fixture, 3);
   await client.request(runStop, { root: fixture.root, run: stopped.id });
   expect((await untilStatus(client, fixture, stopped.id, 'stopped')).lastCheckpoint).not.toBeNull();
 
-  const hanging = await startSmall(client, fixture, { slow: 150 });
-  await untilStep(client, fixture, hanging.id, 9);
+  const { run: hanging } = await startHeld(client, fixture, 9);
+  await untilCheckpoints(client, fixture, hanging.id, 1);
   kill(await trainerPid(fixture, hanging), 'SIGSTOP');
   const forced = await client.request(runStop, { root: fixture.root, run: hanging.id, force: true });
   expect(forced).toMatchObject({ status: 'stopped', reason: expect.stringContaining('killed by request') });
@@ -226,8 +228,7 @@ test('verify uses the code of the checkpoint, not the current one', async () => 
 test('a resume with changed code is refused until accepted, and names the file', async () => {
   const fixture = makeFixture();
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 150 });
-  await untilStep(client, fixture, run.id, 5);
+  const { run } = await startHeld(client, fixture, 5);
   await client.request(runPause, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'paused');
   const file = join(fixture.root, 'small.ts');
@@ -247,8 +248,7 @@ test('a resume with changed code is refused until accepted, and names the file',
 test('data that differs from the checkpoint’s is refused before anything is loaded', async () => {
   const fixture = makeFixture();
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 150 });
-  await untilStep(client, fixture, run.id, 5);
+  const { run } = await startHeld(client, fixture, 5);
   await client.request(runPause, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'paused');
   const resume = { root: fixture.root, run: run.id, environment: shellEnvironment(), set: { data: 2 } };
@@ -281,9 +281,10 @@ test('snapshots requested at the same time are all taken', async () => {
 test('queued runs start one after the other', async () => {
   const fixture = makeFixture();
   const client = await openProject(fixture);
-  const first = await startSmall(client, fixture, { slow: 150 });
+  const { run: first, release } = await startHeld(client, fixture, 1);
   const second = await startSmall(client, fixture, {}, { queue: true });
   expect(second.status).toBe('queued');
+  release();
   await untilStatus(client, fixture, second.id, 'completed');
   expect((await show(client, fixture, first.id)).run.status).toBe('completed');
 });
@@ -323,8 +324,7 @@ test('metrics and the log of all sessions can be read', async () => {
 test('two resumes of one run at once start it once', async () => {
   const fixture = makeFixture();
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 150 });
-  await untilStep(client, fixture, run.id, 3);
+  const { run } = await startHeld(client, fixture, 3);
   await client.request(runPause, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'paused');
   const resume = { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: false };

@@ -1,4 +1,5 @@
 /** The real npm packages tfjs-node and tfjs-node-gpu, under our copy of TensorFlow.js and on the TensorFlow that pip installs. */
+
 import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,10 +8,12 @@ import { runFork } from '../../protocol/messages/run.ts';
 import { softwareGpu } from '../../scripts/software-gpu.ts';
 import { backendBench } from '../support/backends.ts';
 import { makeFixture, openProject, shellEnvironment, show, startSmall, untilStatus } from '../support/daemon.ts';
+import { environmentsMade } from '../support/environments-made.ts';
 import { installNative, type NativeName, nativeVariables } from '../support/native-package.ts';
 import { WEBGPU_PACKAGE } from '../support/trainer.ts';
 
 const GPU = softwareGpu(false);
+await environmentsMade();
 const NATIVE = nativeVariables();
 if (!NATIVE) console.warn('TESTS OF TFJS-NODE ARE SKIPPED: its packages, or TensorFlow, are missing.');
 // A person who uses these packages has the library's folder in the environment of every training.

@@ -3,7 +3,16 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import type { Notice } from '../../protocol/domain.ts';
-import { type Fixture, makeFixture, openProject, SMALL_JOB, show, startSmall, untilStatus } from '../support/daemon.ts';
+import {
+  type Fixture,
+  makeFixture,
+  openProject,
+  SMALL_JOB,
+  show,
+  startHeld,
+  startSmall,
+  untilStatus,
+} from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 
 const REHEARSED = { jobs: { small: { ...SMALL_JOB, rehearse: true } } };
@@ -31,10 +40,11 @@ test('a training that is not deterministic is found out before anybody resumes i
 test('a run whose job asks for it is rehearsed by itself when the device is free, and says so', async () => {
   const fixture = makeFixture({ config: REHEARSED });
   const client = await openProject(fixture);
-  const first = await startSmall(client, fixture);
-  await untilStatus(client, fixture, first.id, 'completed');
+  const { run: first, release } = await startHeld(client, fixture, 2);
   // The next one takes the device at once.
-  const second = await startSmall(client, fixture, { slow: 60 });
+  const second = await startSmall(client, fixture, {}, { queue: true });
+  release();
+  await untilStatus(client, fixture, first.id, 'completed');
   await untilStatus(client, fixture, second.id, 'completed');
   for (const { id } of [first, second]) {
     const { level, text, at } = await rehearsal(client, fixture, id);

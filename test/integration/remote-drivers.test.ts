@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Driver, keysOf } from '../../daemon/remotes/drivers/driver.ts';
+import { inParallel } from '../../daemon/remotes/drivers/in-parallel.ts';
 import { openDriver } from '../../daemon/remotes/drivers/open.ts';
-import { inParallel } from '../../daemon/remotes/pool.ts';
 import { STATE_FILE } from '../../protocol/session.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -22,7 +22,8 @@ for (const kind of KINDS) {
   if (why !== null) console.warn(`TESTS OF THE REMOTE ${kind.name} ARE SKIPPED: ${why}.`);
   describe.skipIf(why !== null)(kind.name, () => {
     const open = (under: RemoteUnderTest): Driver => {
-      const driver = openDriver('box', under.place, () => under.variables);
+      const inner = openDriver('box', under.place, () => under.variables);
+      const driver = kind.wrap?.(inner) ?? inner;
       afterwards(() => driver.close());
       return driver;
     };

@@ -1,10 +1,11 @@
 /** The guide "Two machines, one history" as a user follows it, on two machines that share only a folder. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
-import { type Fixture, makeFixture } from '../support/daemon.ts';
+import { type Fixture, makeFixture, SMALL_JOB } from '../support/daemon.ts';
+import { temporaryFolder } from '../support/folder.ts';
 import { filesBelow, urlOf } from '../support/remotes.ts';
 
 /** Makes a machine with a clone of the other one's project: its own state folder, and its own daemon. */
@@ -112,7 +113,7 @@ test('a mistake on the command line is named, and nothing is added', async () =>
     expect(code).not.toBe(0);
     return stderr;
   };
-  expect(await fails('remote', 'add', 'box')).toContain('Usage: trainstash remote');
+  expect(await fails('remote', 'add', 'box')).toContain('offers no remote "box"');
   expect(await fails('remote', 'add', '7', 'file:///nowhere')).toContain('is no name for a remote');
   expect(await fails('remote', 'add', 'box', 'ftp://example.org/box')).toContain('file:///folder');
   expect(await fails('remote', 'add', 'box', 'file:///proc/box')).toMatch(/refused access|cannot be reached|not there/);
@@ -123,3 +124,35 @@ test('a mistake on the command line is named, and nothing is added', async () =>
   expect(await fails('help', 'remoteGonee')).toContain('remoteGone');
   expect(await ok(fixture, 'remote')).toContain('No remotes');
 });
+
+test('an offered remote is encrypted where somebody asks for it, and an option that would be ignored is refused', async () => {
+  const folder = temporaryFolder();
+  const box = join(folder, 'box');
+  const config = { remotes: { box: { url: urlOf(box), profile: 'work' } }, jobs: { small: SMALL_JOB } };
+  const one = makeFixture({ config });
+  const key = join(folder, 'box.key');
+  const fails = async (...args: string[]) => {
+    const { code, stderr } = await one.cli(...args);
+    expect(code, args.join(' ')).not.toBe(0);
+    return stderr;
+  };
+  expect(await fails('remote', 'add', 'box', '--yes', '--profile', 'other')).toContain('Nothing was added');
+  expect(await ok(one, 'remote')).toContain('with your AWS profile work');
+  await ok(one, 'remote', 'add', 'box', '--yes', '--key', key, '--push', 'last', '--limit', '50MB/s');
+  await ok(one, 'run', 'small');
+  await ok(one, 'push');
+  const names = filesBelow(box).filter((name) => name !== 'trainstash.json');
+  expect(names.length).toBeGreaterThan(2);
+  for (const name of names) expect(readFileSync(join(box, name)).subarray(0, 8).toString()).toBe('TSSEAL01');
+  expect(await ok(one, 'remote', 'set', 'box', '--push', 'none')).toMatch(/only what .* at most 50(\.0)? MB a second/);
+  expect(await ok(one, 'remote', 'set', 'box', '--limit', 'none')).toMatch(/only what .* without a limit/);
+  for (const words of [
+    ['set', 'box', '--key', key],
+    ['set', 'box', '--encrypt'],
+    ['test', 'box', '--data'],
+    ['rm', 'box', '--dry-run'],
+    ['fsck', 'box', '--limit', '1MB/s'],
+  ])
+    expect(await fails('remote', ...words)).toContain('Nothing was changed');
+  expect(await ok(one, 'remote')).toContain('box');
+}, 120_000);

@@ -1,13 +1,16 @@
 /** The backend on TensorFlow's real library. Its bits after a kill are in bit-exact.test.ts. */
+
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Backends } from '../../daemon/backend-selection/backends.ts';
 import { tensorflowVariables } from '../../daemon/backend-selection/tensorflow.ts';
+import { environmentsMade } from '../support/environments-made.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { realTensorFlow } from '../support/tensorflow.ts';
 import { DIST, makeLaunch, train } from '../support/trainer.ts';
 
+await environmentsMade();
 const TENSORFLOW = realTensorFlow();
 if (!TENSORFLOW) console.warn('TESTS OF THE TENSORFLOW BACKEND ARE SKIPPED: there is no environment with TensorFlow.');
 

@@ -19,7 +19,7 @@ test('a reader that leaves ends a command quietly, with the code of SIGPIPE; a r
   const talking = await start(client, fixture, [
     'python3',
     '-uc',
-    'import time\nfor i in range(600): print(i); time.sleep(0.05)',
+    'import time\nfor i in range(6000): print(i); time.sleep(0.05)',
   ]);
   const commands = [
     ['ls'],

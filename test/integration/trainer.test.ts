@@ -22,6 +22,25 @@ test('without a daemon the inbox keeps the newest three and the best, not more',
   expect(kept.at(-1)).toMatchObject({ step: 18 });
 });
 
+test('a checkpoint due at the last step of an epoch waits for its end, and has the metrics of that epoch', async () => {
+  const { directory } = await train(
+    temporaryFolder(),
+    makeLaunch({ checkpoint: { everySeconds: 0, everySteps: 3, everyEpochs: null, onBest: false } }),
+  );
+  const values = new Map(
+    events(directory).flatMap((event) =>
+      event.type === 'metrics' && 'val_loss' in event.values ? [[event.step, event.values.val_loss] as const] : [],
+    ),
+  );
+  const kept = inbox(directory).map(({ facts }) => facts);
+  const ends = kept.filter(({ step }) => values.has(step));
+  expect(ends.length).toBeGreaterThan(1);
+  for (const { step, batch, metrics } of ends)
+    expect({ step, batch, value: metrics.val_loss }).toEqual({ step, batch: 0, value: values.get(step) });
+  // One for each step: none of the moment before the validation.
+  expect(new Set(kept.map(({ step }) => step)).size).toBe(kept.length);
+});
+
 test('SIGTERM saves at the next step and ends as paused', async () => {
   const { directory, child } = startTrainer(temporaryFolder(), makeLaunch({ params: { slow: 30 } }));
   const exited = new Promise((done) => child.once('exit', done));

@@ -6,6 +6,7 @@ import { usageQuery } from '../../protocol/messages/metrics.ts';
 import { commandFixture, start } from '../support/commands.ts';
 import { isAlive, openProject, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
+import { PYTHON } from '../support/python.ts';
 
 /** Prints lines as the real one does with `--loop-ms`, and notes its process. */
 const NVIDIA_SMI = `#!/bin/sh
@@ -64,3 +65,47 @@ test.skipIf(process.platform !== 'linux')(
     expect((await ask()).length).toBe(series.length);
   },
 );
+
+/** Trains on data that takes longer to read than a step takes, until it is told to end. */
+const WAITING = `
+import os, time
+import torch
+import trainstash
+
+model = torch.nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+
+class Slow(torch.utils.data.Dataset):
+    def __len__(self):
+        return 8
+    def __getitem__(self, at):
+        time.sleep(0.02)
+        return torch.ones(2) * at
+
+run = trainstash.init(model=model, optimizer=optimizer)
+for x in run.forever(torch.utils.data.DataLoader(Slow(), batch_size=4)):
+    loss = model(x).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    run.step(loss=loss)
+    if os.path.exists("end"):
+        break
+`;
+
+test('how long a PyTorch loop waits for its data is told beside what it uses', async (context) => {
+  if (!PYTHON) return context.skip('there is no Python with torch');
+  const fixture = commandFixture();
+  writeFileSync(join(fixture.root, 'waiting.py'), WAITING);
+  const client = await openProject(fixture);
+  const run = await start(client, fixture, [PYTHON, 'waiting.py']);
+  const wait = await until('a sample is there', async () => {
+    const { series } = await client.request(usageQuery, { root: fixture.root, run: run.id });
+    return series.find(({ name }) => name === 'dataWait');
+  });
+  expect(wait.mean).toBeGreaterThan(0.5);
+  expect(wait.max).toBeLessThanOrEqual(1);
+  writeFileSync(join(fixture.root, 'end'), '');
+  await untilStatus(client, fixture, run.id, 'completed');
+  expect((await fixture.cli('show', run.id)).stdout).toMatch(/used .*\d+ % of the time waiting for data/);
+});

@@ -2,7 +2,8 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { softwareGpu } from '../../scripts/software-gpu.ts';
-import { errorBetween, input, kernelChecks, replacedChecks } from '../../trainer/kernels/checks.ts';
+import { errorBetween, input } from '../../trainer/kernels/check.ts';
+import { kernelChecks, replacedChecks } from '../../trainer/kernels/checks.ts';
 import { webgpuReplacements } from '../../trainer/kernels/webgpu.ts';
 import { tf } from '../../trainer/tf.ts';
 import { WEBGPU_PACKAGE } from '../support/trainer.ts';

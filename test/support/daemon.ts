@@ -2,8 +2,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeJson } from '../../base/files.ts';
 import { type Client, connect } from '../../client/connect.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { randomId } from '../../protocol/ids.ts';
 import { daemonStop } from '../../protocol/messages/daemon.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
 import { runShow, runStart } from '../../protocol/messages/run.ts';
@@ -116,8 +118,30 @@ export function startSmall(
   });
 }
 
+/** A small training that does no more steps until it is released, paused or stopped: however slow the machine is, it lives when a test looks. */
+export interface Held {
+  run: Run;
+  /** Lets it do all its steps, or those up to this one. */
+  release(upTo?: number): void;
+}
+
+/** Starts one, and waits until it has done that many steps. */
+export async function startHeld(
+  client: Client,
+  fixture: Fixture,
+  steps: number,
+  params: Record<string, unknown> = {},
+  extra: object = {},
+): Promise<Held> {
+  const go = join(fixture.folder, `go-${randomId()}`);
+  const { id } = await startSmall(client, fixture, { ...params, holdAfter: steps, go }, extra);
+  const run = await untilStep(client, fixture, id, steps);
+  return { run, release: (upTo) => writeJson(go, upTo ?? null) };
+}
+
 export function shellEnvironment(): Record<string, string> {
-  return { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' };
+  const { PATH = '', HOME = '', NODE_COMPILE_CACHE } = process.env;
+  return { PATH, HOME, ...(NODE_COMPILE_CACHE ? { NODE_COMPILE_CACHE } : {}) };
 }
 
 export async function show(

@@ -1,12 +1,13 @@
 /** A real VS Code (its server, in a browser) with the packed extension, a profile of its own and an open folder. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type Browser, chromium, type Frame, type Locator, type Page } from 'playwright-core';
 import { codeServer, chromium as findBrowser } from '../../scripts/editor.ts';
 import { packExtension } from '../../scripts/vsix.ts';
 import { afterwards } from './cleanup.ts';
+import { hasStored } from './editor-storage.ts';
 import { temporaryFolder, until } from './folder.ts';
 
 const BROWSER_FLAGS = [
@@ -18,6 +19,8 @@ const BROWSER_FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ];
+/** Time to wait for anything in an editor, which runs beside other tests. */
+const WAIT_MS = 60_000;
 const SETTINGS = {
   'security.workspace.trust.enabled': false,
   'telemetry.telemetryLevel': 'off',
@@ -52,12 +55,21 @@ export async function editorParts(): Promise<EditorParts | null> {
   }
   try {
     const server = codeServer();
-    return { server, browser, vsix: await packExtension() };
+    return { server, browser, vsix: await packedOnce() };
   } catch (error) {
     // An unreachable registry is not a fault of the extension.
     console.warn(`Tests of the extension are skipped: ${(error as Error).message}`);
     return null;
   }
+}
+
+/** Packs the extension, once in a run of all tests. */
+async function packedOnce(): Promise<string> {
+  const shared = process.env.TRAINSTASH_TEST_EDITOR;
+  if (shared === undefined) return packExtension();
+  const target = join(shared, 'trainstash.vsix');
+  if (!existsSync(target)) renameSync(await packExtension({ target: `${target}.${process.pid}` }), target);
+  return target;
 }
 
 export interface EditorOptions {
@@ -85,7 +97,7 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
   };
   writeFileSync(join(data, 'User/settings.json'), JSON.stringify(settings));
   const folders = ['--server-data-dir', join(home, 'server'), '--user-data-dir', data];
-  const common = ['--accept-server-license-terms', ...folders, '--extensions-dir', join(home, 'extensions')];
+  const accepted = ['--accept-server-license-terms', ...folders];
   const env = {
     PATH: process.env.PATH,
     HOME: home,
@@ -93,10 +105,18 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
     EXTENSIONS_GALLERY: '{}',
     TRAINSTASH_STATE: options.state,
   };
-  const packages = [parts.vsix, ...(options.others ?? [])].flatMap((path) => ['--install-extension', path]);
-  const installed = spawnSync(process.execPath, [parts.server, ...common, ...packages], { env, encoding: 'utf8' });
-  if (installed.status !== 0)
-    throw new Error(`the extension cannot be installed: ${installed.stdout}${installed.stderr}`);
+  const install = (extensions: string, packages: readonly string[]) => {
+    const words = packages.flatMap((path) => ['--install-extension', path]);
+    const common = [...accepted, '--extensions-dir', extensions];
+    const { status, stdout, stderr } = spawnSync(process.execPath, [parts.server, ...common, ...words], {
+      env,
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`the extension cannot be installed: ${stdout}${stderr}`);
+  };
+  const extensions = join(home, 'extensions');
+  copyInstalled(parts.vsix, extensions, install);
+  if (options.others?.length) install(extensions, options.others);
   const port = await freePort();
   const log = openSync(join(home, 'server.log'), 'w');
   const flags = ['--without-connection-token', '--disable-telemetry', '--telemetry-level', 'off'];
@@ -106,7 +126,9 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
     process.execPath,
     [
       parts.server,
-      ...common,
+      ...accepted,
+      '--extensions-dir',
+      extensions,
       '--host',
       '127.0.0.1',
       '--port',
@@ -118,8 +140,13 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
   );
   closeSync(log);
   afterwards(() => endGroup(server));
-  await until('the editor’s server answers', () => answers(port), 60_000);
-  const browser = await chromium.launch({ executablePath: parts.browser, headless: true, args: BROWSER_FLAGS });
+  await until('the editor’s server answers', () => answers(port), WAIT_MS);
+  const browser = await chromium.launch({
+    executablePath: parts.browser,
+    headless: true,
+    args: BROWSER_FLAGS,
+    timeout: WAIT_MS,
+  });
   afterwards(() => browser.close());
   const remote = (path: string) => `vscode-remote://127.0.0.1:${port}${path}`;
   const payload = options.suite && [
@@ -135,23 +162,31 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
   return editor;
 }
 
-/** Script that runs in the page; a string, since nothing else here has the types of a browser. */
-const STORED = `async (wanted) => {
-  const done = (request) => new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-  for (const { name } of await indexedDB.databases()) {
-    if (!name.startsWith('vscode-web-state-db')) continue;
-    const database = await done(indexedDB.open(name));
-    for (const table of database.objectStoreNames) {
-      const values = await done(database.transaction(table).objectStore(table).getAll());
-      if (values.some((value) => String(value).includes(wanted))) return true;
-    }
-    database.close();
+/** Puts the installed package in a folder: a copy of the first one that was installed in this run. */
+function copyInstalled(
+  vsix: string,
+  extensions: string,
+  install: (extensions: string, packages: readonly string[]) => void,
+): void {
+  const shared = process.env.TRAINSTASH_TEST_EDITOR;
+  if (shared === undefined || vsix !== join(shared, 'trainstash.vsix')) {
+    install(extensions, [vsix]);
+    return;
   }
-  return false;
-}`;
+  const known = join(shared, 'installed');
+  // Of two files at once each may install: the name of a folder is there once all of it is.
+  if (!existsSync(known)) {
+    const own = join(shared, `extensions-${process.pid}`);
+    install(own, [vsix]);
+    writeFileSync(`${known}.${process.pid}`, own);
+    renameSync(`${known}.${process.pid}`, known);
+  }
+  const first = readFileSync(known, 'utf8');
+  cpSync(first, extensions, { recursive: true });
+  // The list has the folder's full path.
+  const list = join(extensions, 'extensions.json');
+  writeFileSync(list, readFileSync(list, 'utf8').replaceAll(first, extensions));
+}
 
 export class Editor {
   readonly #browser: Browser;
@@ -172,7 +207,7 @@ export class Editor {
   async open(log?: (args: unknown[]) => void): Promise<void> {
     const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 } });
     this.page = await context.newPage();
-    this.page.setDefaultTimeout(30_000);
+    this.page.setDefaultTimeout(WAIT_MS);
     this.page.on('pageerror', (error) => this.pageErrors.push(String(error)));
     if (log) {
       await this.page.exposeFunction('codeAutomationLog', (_type: string, args: unknown[]) => log(args));
@@ -191,9 +226,9 @@ export class Editor {
     await this.page.waitForSelector('.monaco-workbench');
   }
 
-  /** Tells whether a text is in the workbench's stored state, which is written a few seconds late. */
-  hasStored(text: string): Promise<boolean> {
-    return this.page.evaluate(`(${STORED})(${JSON.stringify(text)})`);
+  /** Tells whether a text is that often in a value of the workbench's stored state, which is written a few seconds late. */
+  hasStored(text: string, times = 1): Promise<boolean> {
+    return hasStored(this.page, text, times);
   }
 
   async showTrainstash(): Promise<void> {
@@ -225,12 +260,23 @@ export class Editor {
 
   async rowMenu(row: Locator, entry: string): Promise<void> {
     const item = this.page.locator('.context-view .monaco-menu').getByRole('menuitem', { name: entry });
-    await row.click({ button: 'right' });
-    await item.hover();
-    // A menu ignores clicks for its first moment on purpose, and does not report when that is over.
+    // A menu closes when its tree is drawn anew. It ignores clicks for its first moment on purpose, and does not report when
+    // that is over.
     await until(`the menu took ${entry}`, async () => {
-      await item.click({ timeout: 1_000 }).catch(() => {});
-      return !(await item.isVisible());
+      if (!(await item.isVisible())) await row.click({ button: 'right' });
+      return (
+        (await did(item.hover({ timeout: 3_000 }))) && (await did(item.click({ timeout: 1_000 }))) && hides(item, 1_000)
+      );
+    });
+  }
+
+  /** Accepts what a dialog of this title proposes. While it is still looking at the path, it ignores the key. */
+  async acceptPath(title: string): Promise<void> {
+    const dialog = this.page.locator('.quick-input-widget').getByText(title);
+    await dialog.waitFor();
+    await until(`the dialog “${title}” took its path`, async () => {
+      await this.page.keyboard.press('Enter');
+      return hides(dialog, 2_000);
     });
   }
 
@@ -280,14 +326,15 @@ export class Editor {
   }
 
   /** Finds the open page of ours that shows this text. */
-  webview(text: string | RegExp): Promise<Frame> {
-    return until(`a page shows ${text}`, async () => {
+  webview(text: string | RegExp, timeoutMs?: number): Promise<Frame> {
+    const look = async () => {
       for (const frame of this.page.frames()) {
         const shown = frame.locator('#page', { hasText: text });
         if (await shown.isVisible().catch(() => false)) return frame;
       }
       return false;
-    });
+    };
+    return until(`a page shows ${text}`, look, timeoutMs);
   }
 
   /** Takes a picture for people if `TRAINSTASH_SHOTS` names a folder. */
@@ -304,7 +351,16 @@ export class Editor {
 }
 
 function shows(locator: Locator, timeout: number): Promise<boolean> {
-  return locator.waitFor({ timeout }).then(
+  return did(locator.waitFor({ timeout }));
+}
+
+function hides(locator: Locator, timeout: number): Promise<boolean> {
+  return did(locator.waitFor({ state: 'hidden', timeout }));
+}
+
+/** Tells whether an action came about in its time. */
+function did(action: Promise<void>): Promise<boolean> {
+  return action.then(
     () => true,
     () => false,
   );

@@ -20,7 +20,10 @@ export interface Gpus {
   users(index: number): number[];
 }
 
-/** The program: it lists the folders `gpu-N`, and the processes whose ids are file names in them, while they live. */
+/**
+ * The program: it lists the folders `gpu-N`, and the processes whose ids are file names in them, while they live. A file has the start of
+ * its process, since ids are given again; an empty one is of any.
+ */
 const PROGRAM = `#!/bin/sh
 folder=$(dirname "$0")
 [ -e "$folder/broken" ] && { echo "Failed to initialize NVML: Driver/library version mismatch"; exit 18; }
@@ -30,6 +33,8 @@ for index in $(cat "$folder/indices"); do
     [ -e "$file" ] || continue
     pid=\${file##*/}
     kill -0 "$pid" 2>/dev/null || continue
+    started=$(cat "$file")
+    [ -z "$started" ] || case "$(cat "/proc/$pid/stat" 2>/dev/null)" in *" $started "*) ;; *) continue ;; esac
     used=4096
     case "$*" in *compute-apps*) echo "GPU-$index-fake, $pid";; esac
   done
@@ -61,14 +66,15 @@ export function makeGpus(folder: string, indices: readonly number[]): Gpus {
     users: (index) =>
       readdirSync(join(folder, `gpu-${index}`))
         .filter((name) => /^\d+$/.test(name))
-        .map(Number)
-        .filter((pid) => isAlive(pid)),
+        .filter((pid) => isAlive(pid, readFileSync(join(folder, `gpu-${index}`, pid), 'utf8')))
+        .map(Number),
   };
 }
 
-function isAlive(pid: number): boolean {
+function isAlive(pid: string, started: string): boolean {
   try {
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    const about = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return !/^\d+ \(.*\) Z/.test(about) && (started === '' || about.includes(` ${started} `));
   } catch {
     return false;
   }

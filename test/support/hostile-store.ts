@@ -342,6 +342,7 @@ function setup(folder: string): Parameters<typeof OpenProject.open>[1] {
     device: ANY_DEVICE,
     ownEnvironment: { environment: {} },
     // The store has been accepted: nothing holds it back.
+    isTrusted: () => false,
     sweep: sweepExports,
     made: { isNew: () => false, isOurs: () => true, bind: () => {} },
   };

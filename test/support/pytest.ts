@@ -7,6 +7,14 @@ import { expect, onTestFinished } from 'vitest';
 import type { Counts } from './summary-reporter.ts';
 
 export const PYTHON_FOLDER = resolve(import.meta.dirname, '../../python');
+/** Python with today's PyTorch; empty if there is none. */
+export const CURRENT = process.env.TRAINSTASH_TEST_TORCH ?? '';
+export const PYTEST_TIMEOUT_MS = 900_000;
+
+/** Names the files of python/tests that take half of its time: the two halves run side by side. */
+export function ofProcesses(): string[] {
+  return ['ddp_sums', 'elastic', 'matrix', 'ranks_agree', 'sharded', 'signals'].map((name) => `tests/test_${name}.py`);
+}
 
 /** Runs the tests that `words` name and counts them in the summary. */
 export async function pytest(meta: { counts?: Counts }, python: string, words: string[]): Promise<void> {

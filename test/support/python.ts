@@ -29,29 +29,36 @@ export interface PythonRun extends Trained {
   output: string;
 }
 
-export async function runPython(
+/** Runs a script on a session directory, and waits for its end. */
+export type RunPython = (
   sessions: string,
   launch: Launch,
   words: readonly string[],
-  env: Record<string, string> = {},
-): Promise<PythonRun> {
+  env?: Record<string, string>,
+) => Promise<PythonRun>;
+
+export const runPython: RunPython = async (sessions, launch, words, env = {}) => {
   const directory = SessionDirectory.create(sessions, launch);
   const file = openSync(directory.file('output'), 'a');
   const child = spawn(PYTHON, ['-W', 'ignore', ...words], {
     cwd: SCRIPTS,
     stdio: ['ignore', file, file],
-    env: {
-      ...process.env,
-      PYTHONPATH: PACKAGE,
-      PYTHONDONTWRITEBYTECODE: '1',
-      TRAINSTASH_SESSION: directory.path,
-      ...env,
-    },
+    env: { ...process.env, ...variablesOf(directory), ...env },
   });
   closeSync(file);
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((done) =>
     child.once('exit', (...end) => done(end)),
   );
+  return whatEnded(directory, code, signal);
+};
+
+/** Returns the variables of a script with a session. */
+export function variablesOf(directory: SessionDirectory): Record<string, string> {
+  return { PYTHONPATH: PACKAGE, PYTHONDONTWRITEBYTECODE: '1', TRAINSTASH_SESSION: directory.path };
+}
+
+/** Reads what a script has printed that has ended. */
+export function whatEnded(directory: SessionDirectory, code: number | null, signal: NodeJS.Signals | null): PythonRun {
   const text = output(directory);
   const final = text
     .split('\n')

@@ -2,10 +2,13 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Driver } from '../../daemon/remotes/drivers/driver.ts';
 import type { Place } from '../../daemon/remotes/drivers/open.ts';
 import type { Variables } from '../../daemon/remotes/drivers/s3-credentials.ts';
+import { SealedDriver, SealKeys } from '../../daemon/remotes/drivers/sealed.ts';
 import { installFromDebian } from '../../scripts/debian.ts';
 import { temporaryFolder } from './folder.ts';
+import { mountNetworkDisk, whyNoNetworkDisk } from './network-disk.ts';
 import { urlOf } from './remotes.ts';
 import { type S3ServerName, s3Server, whyNoServer } from './s3-servers.ts';
 import { sshServer, whyNoSsh } from './ssh-server.ts';
@@ -28,6 +31,8 @@ export interface RemoteKind {
   isUsual: boolean;
   why(): string | null;
   make(): Promise<RemoteUnderTest>;
+  /** Puts a driver around the one that reaches the place. */
+  wrap?(driver: Driver): Driver;
 }
 
 const folder: RemoteKind = {
@@ -113,8 +118,32 @@ function hasRclone(): boolean {
   return spawnSync('rclone', ['version']).status === 0;
 }
 
+/** A folder in which everything is encrypted. */
+const sealed: RemoteKind = {
+  ...folder,
+  name: 'encrypted folder',
+  wrap: (driver) => new SealedDriver('box', driver, [], async () => new SealKeys(Buffer.alloc(32, 3))),
+};
+
+/** A folder behind a file system that only pretends to be one. */
+const sshfs: RemoteKind = {
+  name: 'sshfs',
+  isUsual: false,
+  why: whyNoNetworkDisk,
+  make: async () => {
+    const work = temporaryFolder();
+    mountNetworkDisk(join(work, 'real'), join(work, 'mounted'));
+    const root = join(work, 'mounted/box');
+    mkdirSync(root);
+    const remove = async () => renameSync(root, `${root}-away`);
+    return { place: { url: urlOf(root) }, variables: {}, cut: null, remove, wrong: null };
+  },
+};
+
 export const KINDS: readonly RemoteKind[] = [
   folder,
+  sealed,
+  sshfs,
   ssh,
   rclone,
   s3('nanio', true),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Variables } from '../../daemon/remotes/drivers/s3-credentials.ts';
 import type { Watcher } from '../../daemon/remotes/push.ts';
-import { Remotes } from '../../daemon/remotes/remotes.ts';
+import { Remotes, type RemotesSetup } from '../../daemon/remotes/remotes.ts';
 import { type Store, startStore } from '../../daemon/store/client.ts';
 import { afterwards } from './cleanup.ts';
 import { type Opened, open } from './random-checkpoints.ts';
@@ -33,7 +33,12 @@ export async function emptyMachine(
   return { store, path, remotes: remotesOf(store, path, variables) };
 }
 
-export function remotesOf(store: Store, path: string, variables: Variables = {}): Remotes {
+export function remotesOf(
+  store: Store,
+  path: string,
+  variables: Variables = {},
+  automatic?: RemotesSetup['automatic'],
+): Remotes {
   const remotes = new Remotes({
     store,
     path,
@@ -45,6 +50,7 @@ export function remotesOf(store: Store, path: string, variables: Variables = {})
         : store.findCheckpoint(name, await store.findRun(run!));
     },
     announce: { run: () => {}, checkpoint: () => {} },
+    ...(automatic ? { automatic } : {}),
   });
   afterwards(() => remotes.close());
   return remotes;

@@ -135,6 +135,7 @@ function tokens(random: Generator): Form[] {
     ['Slack user', `xo${'xp-'}${digits(12)}-${mixed(24)}`],
     ['Slack app', `xa${'pp-'}1-${upper(11)}-${digits(13)}-${hex(64)}`],
     ['Weights & Biases', hex(40)],
+    ['Weights & Biases on a server of one’s own', `local${'-'}${hex(40)}`],
     ['Weights & Biases, new', `wandb${'_v1_'}${mixed(60)}`],
     ['JWT', jwt()],
     ['Neptune', `${'ey'}JhcGlf${base64(120)}`],

@@ -29,9 +29,14 @@ export function whyNoSsh(): string | null {
   return existsSync(SSHD) && existsSync(SFTP_SERVER) ? null : 'there is no sshd (as root on Debian it is installed)';
 }
 
-export async function sshServer(): Promise<SshServer> {
+/**
+ * Starts one, on this machine's own address or on all. `within`: words before the server's, which start it in a namespace that has the
+ * address.
+ */
+export async function sshServer(address = '127.0.0.1', within: readonly string[] = []): Promise<SshServer> {
   const folder = temporaryFolder();
   const port = await freePort();
+  const own = within.length > 0 ? address : '127.0.0.1';
   const makeKey = (name: string) =>
     execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, name)]);
   makeKey('host');
@@ -39,21 +44,22 @@ export async function sshServer(): Promise<SshServer> {
   makeKey('user');
   writeFileSync(join(folder, 'authorized'), readFileSync(join(folder, 'user.pub')), { mode: 0o600 });
   const host = readFileSync(join(folder, 'host.pub'), 'utf8');
-  writeFileSync(join(folder, 'known'), `[127.0.0.1]:${port} ${host}`);
+  const names = ['127.0.0.1', '10.91.*'].map((name) => `[${name}]:${port}`).join(',');
+  writeFileSync(join(folder, 'known'), `${names} ${host}`);
   mkdirSync('/run/sshd', { recursive: true });
   let key = 'host';
   let child: ChildProcess | null = null;
   const configure = () =>
     writeFileSync(
       join(folder, 'sshd_config'),
-      `Port ${port}\nListenAddress 127.0.0.1\nHostKey ${folder}/${key}\nAuthorizedKeysFile ${folder}/authorized\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\nSubsystem sftp ${SFTP_SERVER}\n`,
+      `Port ${port}\nListenAddress ${address}\nHostKey ${folder}/${key}\nAuthorizedKeysFile ${folder}/authorized\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\nAcceptEnv SLURM_CONF\nSubsystem sftp ${SFTP_SERVER}\n`,
     );
   // The user's own configuration, as ssh reads it: through a program of that name on the PATH, since ssh ignores HOME.
   mkdirSync(join(folder, 'bin'));
   const ssh = execFileSync('sh', ['-c', 'command -v ssh'], { encoding: 'utf8' }).trim();
   writeFileSync(
     join(folder, 'config'),
-    `Host *\n  IdentityFile ${folder}/user\n  IdentitiesOnly yes\n  UserKnownHostsFile ${folder}/known\n  GlobalKnownHostsFile /dev/null\n`,
+    `Host login\n  HostName ${own}\n  Port ${port}\n  SendEnv SLURM_CONF\nHost *\n  IdentityFile ${folder}/user\n  IdentitiesOnly yes\n  UserKnownHostsFile ${folder}/known\n  GlobalKnownHostsFile /dev/null\n`,
   );
   writeFileSync(join(folder, 'bin/ssh'), `#!/bin/sh\nexec ${ssh} -F ${folder}/config "$@"\n`, { mode: 0o755 });
   const stop = async () => {
@@ -70,7 +76,8 @@ export async function sshServer(): Promise<SshServer> {
   };
   const start = async () => {
     configure();
-    const started = spawn(SSHD, ['-D', '-e', '-f', join(folder, 'sshd_config')], { stdio: 'ignore' });
+    const [program, ...words] = [...within, SSHD, '-D', '-e', '-f', join(folder, 'sshd_config')];
+    const started = spawn(program!, words, { stdio: 'ignore' });
     child = started;
     await until('sshd answers', () => {
       if (started.exitCode !== null) throw new Error(`sshd has ended with ${started.exitCode}`);
@@ -84,7 +91,7 @@ export async function sshServer(): Promise<SshServer> {
             'StrictHostKeyChecking=no',
             '-o',
             `UserKnownHostsFile=${folder}/probe`,
-            '127.0.0.1',
+            own,
             'true',
           ],
           { stdio: 'ignore' },

@@ -36,6 +36,7 @@ export const OPERATIONS = {
     await store.runsWithStatus(['running']);
     await store.runsWithoutBranchId();
     await store.draftsEndedBefore(1);
+    await store.runsOfSweep('no-such-sweep');
   },
   'show a run': ({ store, run }) => store.showRun(run.id, 10),
   'find a run': async ({ store, run }) => {
@@ -61,11 +62,13 @@ export const OPERATIONS = {
   'sum metrics up': async ({ store, run, session }) => {
     await store.summarizeMetrics(run.id);
     await store.compareOverlap(session.id);
+    await store.lineage(run.id);
   },
   'read usage': ({ store }) => store.usage(),
   'count what is not packed': ({ store }) => store.unpackedBytes(),
   'read facts': async ({ store }) => {
     await store.requireFacts(FIRST);
+    await store.checkpointOfFile({ name: 'state.safetensors', bytes: 1, ino: '1:1', mtimeMs: 1 });
     await store.checkpointFacts(FIRST);
   },
   restore: ({ store, out }) => store.restoreCheckpoint(SECOND, join(out, randomId())),
@@ -74,6 +77,8 @@ export const OPERATIONS = {
     return runContentRequest(CONTENT_WORKERS, store, request, UNWATCHED);
   },
   check: ({ store }) => store.fsck(false),
+  'check fully': ({ store }) => store.fsck(false, true),
+  'fill in checksums': ({ store }) => store.fillChecksums(1_000),
   'take a digest': ({ store, session, out }) => store.digestOf(makeCheckpoint(session, out, randomId(), 3)),
   save: ({ store, run, session, out }) => save(store, run, session, out, randomId(), 3),
   'save a file': ({ store, out }) => saveFile(store, out),

@@ -35,6 +35,7 @@ export function makeLaunch(overrides: Partial<Launch> = {}): Launch {
     variables: null,
     untilEpoch: null,
     checkpoint: { everySeconds: 0, everySteps: null, everyEpochs: null, onBest: false },
+    push: null,
     onNaN: 'ignore',
     onSpike: 'ignore',
     rollback: {},

@@ -1,5 +1,6 @@
-/** The workbench for the tests of one file: packed once before them, with a window for each test that asks. */
+/** The workbench for the tests of one file: packed once in a run, with a window for each test that asks. */
 import { join } from 'node:path';
+import type { Frame } from 'playwright-core';
 import { beforeAll } from 'vitest';
 import type { Fixture } from './daemon.ts';
 import { type Editor, type EditorParts, editorParts, openEditor } from './editor.ts';
@@ -25,6 +26,14 @@ export function untilRow(editor: Editor, name: RegExp, text: RegExp): Promise<st
     if (!(await row.isVisible())) return false;
     const shown = await editor.textOf(row).catch(() => '');
     return text.test(shown) && shown;
+  });
+}
+
+/** Opens the page of a run by a click on its row. A row that is drawn anew at that moment loses the click. */
+export async function openRunPage(editor: Editor, name: RegExp, text: RegExp): Promise<Frame> {
+  return until(`a click on ${name} opens its page`, async () => {
+    await editor.row(name).click();
+    return editor.webview(text, 5_000).catch(() => null);
   });
 }
 

@@ -1,9 +1,9 @@
 /** Display of non-finite values: never as null, never as if all were well. */
 import { describe, expect, test } from 'vitest';
 import { runDetails, runTable } from '../../cli/views.ts';
-import { rowOf } from '../../extension/core/run-row.ts';
 import { curveSvg } from '../../extension/core/sparkline.ts';
 import { lookOfCheckpoint, lookOfRun, statusOf } from '../../extension/core/text.ts';
+import { rowOf } from '../../pages/run-row.ts';
 import { inOrderOfPlaces } from '../../protocol/curves.ts';
 import { differs } from '../../protocol/diff.ts';
 import type { Checkpoint, MetricSummary, Run } from '../../protocol/domain.ts';

@@ -1,8 +1,12 @@
 /** Files that make one checkpoint: parts that come late, one that is overwritten, and those that are left alone. */
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Bench, STILL_MS, safetensors } from '../support/collected.ts';
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 const HF_PARTS = { 'out/checkpoint-#/': ['config.json', 'model.safetensors', 'optimizer.pt'] };
 
@@ -122,6 +126,23 @@ describe('one file that is overwritten', () => {
 });
 
 describe('a file that is not collected', () => {
+  test('is being rewritten, and still has the time of the one before: only one that stays empty is told', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+    const bench = new Bench({ before: { 'step10.pt': 'old', 'step20.pt': 'old', 'step30.pt': 'old' } });
+    await bench.look();
+    bench.write('step10.pt', 'new', STILL_MS - 50);
+    // The others were opened for writing just now.
+    bench.write('step20.pt', '', 2 * STILL_MS);
+    bench.write('step30.pt', '', 2 * STILL_MS);
+    expect(await bench.look()).toBeGreaterThan(0);
+    expect(bench.notices).toEqual([]);
+    vi.advanceTimersByTime(STILL_MS);
+    bench.write('step20.pt', 'new', STILL_MS - 10);
+    await bench.look();
+    expect(bench.taken.map(({ content }) => Object.keys(content))).toEqual([['step10.pt'], ['step20.pt']]);
+    expect(bench.notices).toEqual(['step30.pt was not taken in: step30.pt is empty. The original is unchanged.']);
+  });
+
   test('existed before the run, also beside new files', async () => {
     const bench = new Bench({ before: { 'model.pt': 'old', 'optimizer.pt': 'old', 'pretrained.pt': 'old' } });
     await bench.look();

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { paramsOf, withParams } from '../../daemon/runs/launch/ad-hoc.ts';
 import { fill, splitWords, withDebugger, wordsOf } from '../../daemon/runs/launch/command.ts';
 import { resolveProgram } from '../../daemon/runs/launch/interpreter.ts';
-import { readScalars } from '../../formats/tfevents.ts';
+import { readEvents } from '../../formats/tfevents.ts';
 import { readMetricLine } from '../../runner/lines.ts';
 import { type FoundState, groupFiles } from '../../session/groups.ts';
 import { factsOfName, looksLikeCheckpoint } from '../../session/names.ts';
@@ -69,6 +69,8 @@ describe('a command line', () => {
 
   test('an unknown placeholder is an error that lists the known ones; a value is never expanded again', () => {
     expect(() => fill('${nothing}', values)).toThrow(/contains \$\{nothing\}, which has no meaning/);
+    expect(() => fill('${params.toString}', values)).toThrow(/contains \$\{params\.toString\}/);
+    expect(() => fill('${lr}', { ...values, params: { lr: 0.1 } })).toThrow(/Did you mean \$\{params\.lr\}\?/);
     expect(fill('${params.x}', { ...values, params: { x: '${run}; rm -rf /' } })).toBe('${run}; rm -rf /');
   });
 
@@ -221,14 +223,14 @@ test('scalars of TensorBoard files: floats, tensors of TensorFlow 2, and a recor
     event(301, [...tag('acc'), ...field(8, [8, 1, ...field(4, content)])]),
     event(302, [...tag('loss'), ...float(2, 0.125)]),
   ]);
-  expect(readScalars(all)!.scalars).toEqual([
+  expect(readEvents(all)!.scalars).toEqual([
     { tag: 'loss', step: 300, time: 1500, value: 0.25 },
     { tag: 'acc', step: 301, time: 1500, value: 0.5 },
     { tag: 'loss', step: 302, time: 1500, value: 0.125 },
   ]);
-  const cut = readScalars(all.subarray(0, all.length - 3))!;
+  const cut = readEvents(all.subarray(0, all.length - 3))!;
   expect(cut.scalars).toHaveLength(2);
-  expect(readScalars(all.subarray(cut.consumed))!.scalars).toHaveLength(1);
+  expect(readEvents(all.subarray(cut.consumed))!.scalars).toHaveLength(1);
 });
 
 test('a record whose step is no number is stepped over, and the rest is read', () => {
@@ -236,5 +238,5 @@ test('a record whose step is no number is stepped over, and the rest is read', (
   const odd = Buffer.from([0x12, 1, 0x41]);
   const head = Buffer.alloc(12);
   head.writeBigUInt64LE(BigInt(odd.length), 0);
-  expect(readScalars(Buffer.concat([head, odd, Buffer.alloc(4)]))).toEqual({ scalars: [], consumed: 19 });
+  expect(readEvents(Buffer.concat([head, odd, Buffer.alloc(4)]))).toMatchObject({ scalars: [], consumed: 19 });
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { Connection } from '../../extension/core/connection.ts';
 import { Model } from '../../extension/core/model.ts';
-import { Usage } from '../../extension/core/usage.ts';
+import { Usage, usageLine } from '../../extension/core/usage.ts';
+import { Connection } from '../../pages/connection.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { projectWhere } from '../../protocol/messages/project.ts';
 
@@ -37,9 +37,18 @@ test('a person’s request starts one', async () => {
 
 test('showing the usage of a store does not start a stopped daemon', async () => {
   const { connection, attempts } = withoutDaemon();
-  const shown = await new Promise<string>((resolve) => new Usage(connection, resolve).changed('/project'));
+  const shown = await new Promise<string>((resolve) => new Usage(connection, () => ['/project'], resolve).changed());
   expect(shown).toBe('');
   expect(attempts).toEqual([]);
+});
+
+test('the usage of several projects is told for each, by the name of its folder', () => {
+  expect(usageLine(['/a/digits'], ['1 kB of 2 GB quota'])).toBe('1 kB of 2 GB quota');
+  expect(usageLine(['/a/digits', '/b/words'], ['1 kB of 2 GB quota', '3 kB of 2 GB quota'])).toBe(
+    'digits: 1 kB of 2 GB quota · words: 3 kB of 2 GB quota',
+  );
+  expect(usageLine(['/a/digits', '/b/words'], ['', '3 kB of 2 GB quota'])).toBe('words: 3 kB of 2 GB quota');
+  expect(usageLine([], [])).toBe('');
 });
 
 test('drawing does not start a stopped daemon', async () => {
@@ -49,6 +58,7 @@ test('drawing does not start a stopped daemon', async () => {
     'project/open': { root: '/project', store: '/store', branch: 'main' },
     'run/list': { runs: [], next: null },
     'branch/list': { branches: [] },
+    'sweep/list': { sweeps: [] },
   };
   const client = {
     request: async ({ method }: { method: string }) => answers[method],
@@ -84,6 +94,7 @@ test('a filter loads all pages of a branch, each once, however many ask', async 
   const answers: Record<string, (params: { cursor: string | null }) => unknown> = {
     'project/open': () => ({ root: '/project', store: '/store', branch: 'main' }),
     'branch/list': () => ({ branches: [] }),
+    'sweep/list': () => ({ sweeps: [] }),
     'run/list': ({ cursor }) => {
       asked.push(cursor);
       const from = Number(cursor ?? 5);

@@ -41,6 +41,15 @@ test('a run that is taken out stays out, also while an older one has no curves y
   expect(chosenOf(choose([], many(row(1), silent, row(3))), many(row(1), silent, row(3)))).toEqual([]);
 });
 
+test('pinned runs come first and stay, whatever else is chosen', () => {
+  const rows = many(row(1), row(2), row(3));
+  expect(chosenOf(choose([], rows), rows, ['r2', 'gone'])).toEqual(['r2']);
+  expect(chosenOf(choose(['r1', 'r2'], rows), rows, ['r2'])).toEqual(['r2', 'r1']);
+  const thirty = many(...Array.from({ length: 30 }, (_, i) => row(i + 1)));
+  const chosen = chosenOf({ ids: [], upTo: 0, waited: [] }, thirty, ['r1']);
+  expect([chosen.length, chosen[0], chosen.at(-1)]).toEqual([20, 'r1', 'r30']);
+});
+
 test('at most twenty runs are chosen, and those that are gone are not', () => {
   const rows = many(...Array.from({ length: 30 }, (_, i) => row(i + 1)));
   expect(chosenOf({ ids: ['gone', 'r1'], upTo: 1, waited: [] }, rows)).toHaveLength(20);

@@ -1,7 +1,7 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { DeviceWatch } from '../../extension/core/device.ts';
+import { DeviceWatch } from '../../pages/device.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
 

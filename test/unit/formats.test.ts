@@ -286,6 +286,24 @@ describe('NumPy', () => {
     }
   });
 
+  test('an array that is no tensor is called what it is, beside those that are', async () => {
+    const array = (descr: string, shape: string) => npy(descr, shape, Buffer.alloc(8));
+    const file = zipFile([
+      { name: 'a.npy', data: array('<f4', '(2L,)') },
+      { name: 'b.npy', data: array('|O', '(1,)') },
+      { name: 'c.npy', data: Buffer.from(array('?', '(1,)').toString('latin1').replace("'?'", '[  ]'), 'latin1') },
+      { name: 'd.npy', data: array('<f4', '(-1, 2)') },
+      { name: 'e.npy', data: array('<f4', '('.repeat(900)) },
+    ]);
+    const inspection = await look(file);
+    expect(inspection.tensors.map(({ name, shape }) => [name, shape])).toEqual([['a', [2]]]);
+    expect(inspection.classes).toEqual([
+      { name: 'an array of Python objects', count: 1 },
+      { name: 'an array of records', count: 1 },
+      { name: 'an array whose header is not understood', count: 2 },
+    ]);
+  });
+
   test('entries that lie over each other are refused, and complete all the same', async () => {
     const data = npy('<f4', '(2,)', Buffer.alloc(8));
     const file = zipFile([

@@ -121,6 +121,26 @@ test.skipIf(!isRoot)('a repository that may not be read is said to be one, by wh
   expect(JSON.parse(output)).toMatchObject({ kind: 'failed', failure: { reason: 'permission' } });
 });
 
+test.skipIf(!isRoot)(
+  'a place that nothing can be stored in: its owner is told the mode, another user whose it is',
+  () => {
+    const { root } = makeRepository();
+    execFileSync('chmod', ['755', root, join(root, '..'), join(root, '.git')]);
+    const script = `
+    import { requireWritable } from ${JSON.stringify(join(import.meta.dirname, '../../daemon/runs/writable.ts'))};
+    process.setgid(${NOBODY}); process.setuid(${NOBODY});
+    try { requireWritable(${JSON.stringify(join(root, '.git/trainstash'))}); } catch (error) { console.log(error.code, error.message); }`;
+    const refusal = () => execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    const others = refusal();
+    expect(others).toMatch(/^storeUnusable .*belongs to user 0.*chown/);
+    chownSync(join(root, '.git'), NOBODY, NOBODY);
+    chmodSync(join(root, '.git'), 0o555);
+    const own = refusal();
+    expect(own).toMatch(/^storeUnusable .*whose mode forbids.*chmod u\+rwX/);
+    expect(own).not.toContain('chown');
+  },
+);
+
 test('a broken repository inside a whole one is not passed over', async () => {
   const { root } = makeRepository();
   const inner = join(root, 'inner');

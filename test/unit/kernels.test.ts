@@ -1,16 +1,18 @@
 /** wasm against cpu, kernel by kernel; and for each replacement, that upstream's kernel fails the same check. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { errorBetween, input, type KernelCheck, kernelChecks, replacedChecks } from '../../trainer/kernels/checks.ts';
+import { errorBetween, input, type KernelCheck } from '../../trainer/kernels/check.ts';
+import { kernelChecks, replacedChecks } from '../../trainer/kernels/checks.ts';
+import { LSTM_STEP, LSTM_STEP_GRADIENT } from '../../trainer/kernels/lstm.ts';
 import { installWasmKernels, replacements } from '../../trainer/kernels/wasm.ts';
 import { ADAM_KERNEL } from '../../trainer/optimizers.ts';
-import { tf, tfDirectory, wasm } from '../../trainer/tf.ts';
+import { layers, tf, tfDirectory, wasm } from '../../trainer/tf.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: the checks pass plain tensors to functions that want a rank.
 const t = tf as any;
 const errorOf = (check: KernelCheck) => errorBetween(['cpu', 'wasm'], check);
 
 /** Kernels for which upstream is correct but slow, or has other operations. */
-const SLOW = ['BatchMatMul', 'Conv2DBackpropInput', 'Tile', 'Identity', ADAM_KERNEL];
+const SLOW = ['BatchMatMul', 'Conv2DBackpropInput', 'Tile', 'Identity', ADAM_KERNEL, LSTM_STEP, LSTM_STEP_GRADIENT];
 
 beforeAll(async () => {
   wasm.setWasmPaths(`${tfDirectory}/tf/`);
@@ -70,6 +72,40 @@ describe('with our kernels', () => {
       [[2, 3, 4], [3, 4, 5], false],
     ] as const)
       expect(() => t.matMul(tf.ones([...a]), tf.ones([...b]), transposed), `${a} by ${b}`).toThrow();
+  });
+
+  test('the step of an LSTM is one kernel; with dropout or another activation it is upstream’s', async () => {
+    await tf.setBackend('wasm');
+    const stepsOf = async (options: object) => {
+      const layer = layers.layers.lstm({ units: 4, ...options });
+      const { kernelNames } = await tf.profile(() => layer.apply(tf.ones([2, 3, 5]), { training: true }) as never);
+      return { kernelNames: kernelNames.includes(LSTM_STEP), tanh: kernelNames.includes('Tanh') };
+    };
+    for (const options of [{}, { recurrentActivation: 'sigmoid', returnSequences: true, useBias: false }])
+      expect(await stepsOf(options)).toEqual({ kernelNames: true, tanh: false });
+    for (const options of [{ dropout: 0.5 }, { recurrentDropout: 0.5 }])
+      expect(await stepsOf(options)).toEqual({ kernelNames: false, tanh: true });
+    expect(await stepsOf({ activation: 'relu' })).toEqual({ kernelNames: false, tanh: false });
+  });
+
+  test('masked, stateful and bidirectional LSTMs agree with cpu', async () => {
+    const t3 = input([2, 5, 3]);
+    t3.values.fill(0, 6, 12);
+    const run = (x: unknown) => {
+      const initial = { kernelInitializer: 'ones', recurrentInitializer: 'ones' } as const;
+      const layer = layers.layers.lstm({ units: 5, returnSequences: true, goBackwards: true, ...initial });
+      const stateful = layers.layers.lstm({ units: 3, stateful: true, batchInputShape: [2, 5, 5], ...initial });
+      const both = layers.layers.bidirectional({
+        layer: layers.layers.lstm({ units: 2, returnSequences: true, ...initial }) as never,
+        mergeMode: 'concat',
+      });
+      const hidden = layer.apply(layers.layers.masking({ maskValue: 0 }).apply(x as never)) as never;
+      return [hidden, stateful.apply(hidden), stateful.apply(hidden), both.apply(hidden)].reduce(
+        (sum, tensor) => t.add(sum, t.sum(tensor)),
+        t.scalar(0),
+      );
+    };
+    expect(await errorOf({ inputs: [t3], run })).toBeLessThan(1e-5);
   });
 
   test('an update of Adam has the bits of its single operations', async () => {

@@ -96,13 +96,16 @@ const VIEWS: Record<string, () => string[]> = {
       200,
     ),
   fsck: () =>
-    fsckLines({
-      chunks: 1,
-      checkpoints: 1,
-      bytes: 1,
-      problems: [{ checkpoint: HOSTILE, chunk: HOSTILE, problem: HOSTILE, whole: HOSTILE }],
-      rebuilt: { runs: 1, checkpoints: 1, notRestored: [HOSTILE] },
-    }),
+    fsckLines(
+      {
+        chunks: 1,
+        checkpoints: 1,
+        bytes: 1,
+        problems: [{ checkpoint: HOSTILE, chunk: HOSTILE, problem: HOSTILE, whole: HOSTILE }],
+        rebuilt: { runs: 1, checkpoints: 1, notRestored: [HOSTILE] },
+      },
+      true,
+    ),
   'a file': () =>
     inspectionLines(
       {

@@ -2,7 +2,7 @@
 
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
-import { betterOf, rowOf } from '../../extension/core/run-row.ts';
+import { betterOf, rowOf } from '../../pages/run-row.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
 import { blankRun } from '../../protocol/records.ts';
 import { columnsOf, filterOf, shownByDefault, sortedBy } from '../../webview-ui/columns.ts';
@@ -30,6 +30,9 @@ function row(number: number, more: Partial<RunRow> = {}): RunRow {
     rehearsal: '',
     rollbacks: [],
     parent: null,
+    job: 'job',
+    sweep: null,
+    tags: [],
     ...more,
   };
 }

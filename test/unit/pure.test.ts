@@ -1,7 +1,9 @@
 /** Rules without processes or files. */
+import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
 import { parseParams } from '../../cli/arguments.ts';
 import { bar, safe, table, wrapped } from '../../cli/format.ts';
+import { columnsOf } from '../../cli/width.ts';
 import { checkpointPolicy } from '../../daemon/runs/config.ts';
 import { etaSeconds } from '../../daemon/runs/live/eta.ts';
 import { nextRestart } from '../../daemon/runs/live/restart.ts';
@@ -226,6 +228,33 @@ test('a table fits the width, leaves out empty columns, and shows control charac
   expect(lines.every((line) => line.length <= 24)).toBe(true);
   expect(lines[0]).not.toContain('EMPTY');
   expect(lines[1]).toContain('\ufffd[2J');
+});
+
+test('what is counted without the library has the width that the library gives', () => {
+  const wrong: string[] = [];
+  for (let code = 0x20; code < 0x3000; code++) {
+    const text = `a${String.fromCodePoint(code)}b`;
+    if (columnsOf(text) !== stringWidth(text)) wrong.push(code.toString(16));
+  }
+  expect(wrong).toEqual([]);
+});
+
+test('a table cuts and aligns what is wider or narrower than its characters', () => {
+  const names = [
+    '模型的名字很長很長',
+    '👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦',
+    'é'.repeat(30),
+    '🇩🇪'.repeat(9),
+    'plain',
+  ];
+  for (const flexible of [true, 'end'] as const) {
+    const columns = [
+      { title: 'NAME', cell: (name: string) => name, flexible },
+      { title: 'N', cell: () => '|' },
+    ];
+    for (const line of table(names, columns, 14).slice(1)) expect([line, columnsOf(line)]).toEqual([line, 14]);
+  }
+  expect(table(names, [{ title: 'NAME', cell: (name) => name, flexible: true }], 9)[1]).toBe('模型的名…');
 });
 
 test('params are JSON where they can be, else text', () => {

@@ -35,6 +35,21 @@ describe('faults', () => {
     expect(codes(`${whole}\n\ndef other():\n    return 1\n\n${broken}`)).not.toContain('8 loopVariable');
   });
 
+  test('Python that the grammar does not know is no broken text', () => {
+    const loop = `for epoch in run.epochs(3):\n    for x in run.batches(loader):\n        step(model, x).backward()\n        optimizer.step()\n`;
+    for (const head of [
+      'x = 1. if a else f(10., b=2.)',
+      'with (open("a") as b, open("c)") as d):\n    pass',
+      'with (\n    open("a") as b,  # (one\n    open("c") as d,\n):\n    pass',
+      'def f():\n    x = (yield)',
+      'with (lock):\n    pass',
+    ])
+      expect(codes(`${LOOP}${head}\n${loop}`), head).toEqual([`${8 + head.split('\n').length} noStep`]);
+    // What ends nowhere is broken, and takes no time.
+    for (const head of ['with (', 'with (a as b', 'with ("', `${'with (a as b,\n'.repeat(3_000)}`])
+      expect(() => codes(`${LOOP}${head}\n${loop}`)).not.toThrow();
+  });
+
   test('20,000 lines are looked at', () => {
     const line = 'def f(a):\n    b = a + 1\n    for q in range(a):\n        b += q\n    return b\n';
     const text = `${LOOP}${line.repeat(4_000)}`;
@@ -126,7 +141,7 @@ test('the cells of a notebook are one script, and a mark stands in its cell', ()
   });
   const found = () => {
     const { document: script, placeOf } = notebook.script('file:///n.ipynb');
-    return checkScript(script).map((finding) => placeOf(finding)!);
+    return checkScript(script.text).map((finding) => placeOf(finding)!);
   };
   expect(found().map((one) => [one.uri, one.finding.range.start.line, one.finding.code])).toEqual([
     [uri(1), 0, 'loopVariable'],

@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { usageSeries } from '../../daemon/runs/usage.ts';
 import { usageTitle, usageWords } from '../../protocol/usage.ts';
 import { SessionDirectory } from '../../session/directory.ts';
+import { amdUse } from '../../session/usage/amd.ts';
+import { parseIoreg } from '../../session/usage/apple.ts';
 import { parseLine } from '../../session/usage/nvidia.ts';
 import { fieldsOf, processesUse } from '../../session/usage/processes.ts';
 import { visibleGpus } from '../../session/usage/sampler.ts';
@@ -19,6 +21,40 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 const nothing = { cpu: null, memory: null, machineCpu: null, machineMemory: null, diskFree: null, gpus: [] };
 const sample = (t: number, more: Partial<Sample> = {}): Sample => ({ t, ...nothing, ...more });
+
+test('AMD’s GPUs are read from the driver’s files, and cards of other drivers are no GPUs', () => {
+  const put = (path: string, text: string) => {
+    mkdirSync(join(folder, path, '..'), { recursive: true });
+    writeFileSync(join(folder, path), `${text}\n`);
+  };
+  put('card0/device/vendor', '0x1a03');
+  put('card0-VGA-1/status', 'connected');
+  put('card10/device/mem_info_vram_total', '17163091968');
+  put('card2/device/mem_info_vram_total', '25753026560');
+  put('card2/device/mem_info_vram_used', '1073741824');
+  put('card2/device/gpu_busy_percent', '93');
+  put('card2/device/hwmon/hwmon4/power1_average', '281000000');
+  put('card2/device/hwmon/hwmon4/temp1_input', '64000');
+  const big = {
+    ...{ index: 0, busy: 0.93, memoryBytes: 2 ** 30, totalBytes: 25753026560 },
+    ...{ watts: 281, celsius: 64 },
+  };
+  const other = { index: 1, busy: null, memoryBytes: null, totalBytes: 17163091968, watts: null, celsius: null };
+  expect(amdUse(null, folder)).toEqual([big, other]);
+  expect(amdUse([1], folder)).toEqual([other]);
+  expect(amdUse(null, join(folder, 'none'))).toEqual([]);
+});
+
+test('a Mac’s GPU is read from what ioreg prints', () => {
+  const text = `+-o AGXAcceleratorG13X  <class AGXAcceleratorG13X, id 0x100000367, registered, matched, active>
+    {
+      "PerformanceStatistics" = {"In use system memory (driver)"=0,"Alloc system memory"=3207659520,"Tiler Utilization %"=21,"Device Utilization %"=42,"Renderer Utilization %"=40,"In use system memory"=536870912}
+      "model" = "Apple M1 Pro"
+    }`;
+  const nothing = { totalBytes: null, watts: null, celsius: null };
+  expect(parseIoreg(text)).toEqual([{ index: 0, busy: 0.42, memoryBytes: 2 ** 29, ...nothing }]);
+  expect(parseIoreg('')).toEqual([]);
+});
 
 describe('what a GPU is said to use', () => {
   test.each([

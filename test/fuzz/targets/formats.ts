@@ -4,7 +4,7 @@ import { FormatError } from '../../../formats/format-error.ts';
 import { openFile } from '../../../formats/inspect.ts';
 import { encodeHeader } from '../../../formats/safetensors.ts';
 import { statisticsOf } from '../../../formats/statistics.ts';
-import { readScalars } from '../../../formats/tfevents.ts';
+import { readEvents } from '../../../formats/tfevents.ts';
 import { isWhole } from '../../../formats/whole.ts';
 import type { Read } from '../../../formats/window.ts';
 import type { FuzzTarget } from '../target.ts';
@@ -93,7 +93,7 @@ export const eventFiles: FuzzTarget = {
   seeds: () => [eventFile([1, 0.5]), eventFile([1, Number.NaN], [2, Number.POSITIVE_INFINITY])],
   words: [[0x12], [0x2a], [0x42], [0x15], [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], 'loss'],
   run(input) {
-    readScalars(input);
+    readEvents(input);
   },
   maxBytes: 1 << 14,
   hangMs: 2_000,

@@ -90,7 +90,7 @@ test('each mistake has one marker, at its place, with a sentence and the page th
   // two letters in the wrong order
   "jbos": {},
   "jobs": {
-    "a": { "run": "python trian.py --lr \${params.nope} \${checkpiont}", "params": { "node": 1 } },
+    "a": { "run": "python trian.py --lr \${params.nope} \${checkpiont} \${node}", "params": { "node": 1 } },
     "b": { "run": "cd x && python train.py | tee log", "resume": "python train.py" },
     "c": { "run": "python -m package.train", "module": "smal.ts" },
     "d": { "module": "smal.ts", "checkpoint": { "every": "5 min" } }
@@ -104,6 +104,7 @@ test('each mistake has one marker, at its place, with a sentence and the page th
     'configScript trian.py: The project has no file trian.py; did you mean train.py?',
     'configParam ${params.nope}: "params" of the job "a" has no "nope", so each run has to be given one (-p nope=…); did you mean ${params.node}?',
     'configPlaceholder ${checkpiont}: ${checkpiont} is no placeholder; here ${run}, ${dir} and ${params.NAME} are.',
+    'configPlaceholder ${node}: ${node} is no placeholder; here ${run}, ${dir} and ${params.NAME} are; did you mean ${params.node}?',
     `configShell cd: "cd" is for a shell, and commands run without one; write a script, or start one: bash -c '…'. For the folder there is "cwd".`,
     'configResume "python train.py": "resume" names neither ${checkpoint} nor ${stem}, so its script has to find the file to load by itself.',
     'configModule smal.ts: The project has no file smal.ts; did you mean small.ts?',
@@ -142,6 +143,10 @@ const COMPLETIONS: [string, string, string[]][] = [
   ['keys of the file', '{"|"}', ['jobs', 'files', 'onBranchSwitch']],
   ['keys of a job', '{"jobs": {"a": {"|"}}}', ['module', 'run', 'keep', 'checkpoint', 'onNaN']],
   ['nested keys', '{"jobs": {"a": {"keep": {"|"}}}}', ['last', 'best', 'every']],
+  ['keys of a sweep', '{"jobs": {"a": {"sweep": {"|"}}}}', ['params', 'sampler', 'samples', 'metric', 'pruner']],
+  ['ranges of a sweep', '{"jobs": {"a": {"sweep": {"params": {"lr": {"|"}}}}}}', ['choice', 'logUniform', 'int']],
+  ['pruners', '{"jobs": {"a": {"sweep": {"pruner": {"kind": |}}}}}', ['"asha"', '"hyperband"', '"median"']],
+  ['keys of a rollback', '{"jobs": {"a": {"onNaN": {"|"}}}}', ['do', 'then', 'skip', 'times']],
   ['values', '{"jobs": {"a": {"args": |}}}', ['"flags"', '"hydra"', '"env"', '"none"']],
   ['truth', '{"jobs": {"a": {"rehearse": |}}}', ['true', 'false']],
   ['intervals', '{"jobs": {"a": {"checkpoint": {"every": "|"}}}}', ['"5m"', '"1 epoch"']],
@@ -177,6 +182,7 @@ test('a hover explains the key at its place: the same word means different thing
   );
   expect(await text('{"jobs": {"a": {"checkpoint": {"be|st": true}}}}')).toMatch(/^Whether a checkpoint is taken/);
   expect(await text('{"jobs": {"a": {"keep": {"be|st": "x"}}}}')).toMatch(/^Metric whose best/);
+  expect(await text('{"jobs": {"a": {"sweep": {"met|ric": "x"}}}}')).toMatch(/^Metric by which runs are judged/);
   expect(await text('{"fi|les": []}')).toMatch(/^Files that follow the branch/);
   expect(await text('{"nons|ense": []}')).toBeUndefined();
 });
