@@ -2,8 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { type TensorFlow, tensorflowVariables } from '../daemon/backend-selection/tensorflow.ts';
 import { torchPython } from '../scripts/python.ts';
 import { softwareGpu } from '../scripts/software-gpu.ts';
+import { realTensorFlow } from '../test/support/tensorflow.ts';
 import { MODELS, type ModelName } from './backend-models.ts';
 import { alternate, type Result, times } from './measure.ts';
 
@@ -13,7 +15,8 @@ const SLOW_ROUNDS = 2;
 /** Steps per round: a tenth of a second or more. */
 const STEPS: Record<ModelName, number> = { mlp: 15, conv: 5, lstm: 5, transformer: 8 };
 /** Maximum times relative to PyTorch. */
-const GOALS: Partial<Record<ModelName, number>> = { mlp: 4, conv: 8 };
+const GOALS: Partial<Record<ModelName, number>> = { mlp: 4, conv: 8, lstm: 4 };
+const NATIVE_GOALS: Partial<Record<ModelName, number>> = { conv: 1.5, lstm: 3 };
 const WEBGPU = resolve(import.meta.dirname, '../node_modules/webgpu');
 
 export async function backendBenchmarks(): Promise<Result[]> {
@@ -27,6 +30,8 @@ export async function backendBenchmarks(): Promise<Result[]> {
   const webgpu = await Side.backend('webgpu', 1, WEBGPU, gpu ?? {}).catch(() => null);
   if (webgpu) others.push(['webgpu', webgpu, `webgpu on ${webgpu.device}`, SLOW_ROUNDS]);
   const torch = python ? Side.python(python) : null;
+  const tensorflow = realTensorFlow();
+  const native = tensorflow ? await Side.tensorflow(tensorflow) : null;
   const results: Result[] = [];
   try {
     for (const model of MODELS) {
@@ -36,6 +41,11 @@ export async function backendBenchmarks(): Promise<Result[]> {
         const both = await alternate(ROUNDS, ours, async () => (await torch.seconds(model, steps)) / steps);
         results.push(times(`backends.${model}`, both, 'PyTorch, one thread', GOALS[model]));
       }
+      if (torch && native) {
+        const library = async () => (await native.seconds(model, steps)) / steps;
+        const both = await alternate(ROUNDS, library, async () => (await torch.seconds(model, steps)) / steps);
+        results.push(times(`backends.native-${model}`, both, 'PyTorch, one thread', NATIVE_GOALS[model]));
+      }
       for (const [name, side, what, rounds] of others) {
         const count = rounds === SLOW_ROUNDS ? 1 : steps;
         const both = await alternate(rounds, ours, async () => (await side.seconds(model, count)) / count);
@@ -43,7 +53,7 @@ export async function backendBenchmarks(): Promise<Result[]> {
       }
     }
   } finally {
-    for (const side of [wasm, torch, ...others.map(([, side]) => side)]) side?.end();
+    for (const side of [wasm, torch, native, ...others.map(([, side]) => side)]) side?.end();
   }
   return results;
 }
@@ -68,6 +78,16 @@ class Side {
     const environment = JSON.parse(await side.#line((text) => text.startsWith('{'))) as { device: string };
     side.device = environment.device;
     return side;
+  }
+
+  /** Starts TensorFlow's library on one thread, as PyTorch has. */
+  static tensorflow({ folder }: TensorFlow): Promise<Side> {
+    const own = {
+      ...tensorflowVariables(folder, process.env as Record<string, string>),
+      TF_NUM_INTRAOP_THREADS: '1',
+      TF_NUM_INTEROP_THREADS: '1',
+    };
+    return Side.backend('tensorflow', 1, folder, own);
   }
 
   static python(python: string): Side {

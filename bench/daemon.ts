@@ -1,6 +1,6 @@
 /** Measures the daemon from a client's side: start, idle, small requests, the first page of a large project. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from '../client/connect.ts';
@@ -9,12 +9,13 @@ import { daemonState, daemonStatus, daemonStop } from '../protocol/messages/daem
 import { projectOpen } from '../protocol/messages/project.ts';
 import { runList, runShow } from '../protocol/messages/run.ts';
 import type { Build } from '../protocol/version.ts';
-import { median, percentile, type Result, timed } from './measure.ts';
+import { alternate, median, percentile, type Result, timed, times } from './measure.ts';
 import { fillRuns } from './projects.ts';
 
 const RUNS = 10_000;
 const REQUESTS = 2_000;
 const STARTS = 7;
+const COMMANDS = 12;
 
 export async function daemonBenchmarks(folder: string, dist: string): Promise<Result[]> {
   const work = mkdtempSync(join(folder, 'daemon-'));
@@ -57,6 +58,17 @@ export async function daemonBenchmarks(folder: string, dist: string): Promise<Re
     for (let i = 0; i < REQUESTS; i++)
       requests.push(await timed(() => client.request(runShow, { root: project, run: String((i % RUNS) + 1) })));
     const open = residentMebibytes(status.pid);
+    const nothing = join(work, 'nothing.mjs');
+    writeFileSync(nothing, '');
+    const command = (...words: string[]) => timed(() => finish(project, env, words));
+    const version = await alternate(
+      COMMANDS,
+      () => command(join(dist, 'trainstash.js'), '--version'),
+      () => command(nothing),
+    );
+    const listed: number[] = [];
+    for (let i = 0; i <= COMMANDS; i++) listed.push(await command(join(dist, 'trainstash.js'), 'ls'));
+    listed.shift();
     await client.request(daemonStop, {});
     await client.closed;
     return [
@@ -65,10 +77,18 @@ export async function daemonBenchmarks(folder: string, dist: string): Promise<Re
       { name: 'daemon.open', value: open, unit: 'MiB with a large project open', goal: {} },
       { name: 'daemon.state', value: median(trees) * 1000, unit: 'ms', goal: { atMost: 150 }, raw: { ours: trees } },
       { name: 'daemon.rpc', value: percentile(requests, 0.99) * 1000, unit: 'ms (p99)', goal: { atMost: 2 } },
+      times('cli.version', version, 'node with an empty file', 1.13),
+      { name: 'cli.ls', value: median(listed) * 1000, unit: 'ms', goal: { atMost: 120 }, raw: { ours: listed } },
     ];
   } finally {
     rmSync(work, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** Runs Node to its end. */
+function finish(cwd: string, env: NodeJS.ProcessEnv, words: string[]): void {
+  const { status, stderr } = spawnSync(process.execPath, words, { cwd, env });
+  if (status !== 0) throw new Error(`node ${words.join(' ')}: ${stderr}`);
 }
 
 async function untilStopped(last: boolean, env: NodeJS.ProcessEnv, build: Build): Promise<void> {

@@ -13,6 +13,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'backends.transformer': 'a step of a transformer (2 blocks, width 64, 32 tokens, batch 16) on wasm',
   ...Object.fromEntries(
     ['mlp', 'conv', 'lstm', 'transformer'].flatMap((model) => [
+      [`backends.native-${model}`, 'the same on TensorFlow’s library, one thread'],
       [`backends.${model}-threads`, 'the same'],
       [`backends.${model}-cpu`, 'the same'],
       [`backends.${model}-webgpu`, 'the same'],
@@ -29,10 +30,13 @@ export const WHAT: Readonly<Record<string, string>> = {
   'remotes.push-nanio': 'the same to nanio, which checks signatures',
   'remotes.push-many': '20 checkpoints of 16 MiB in which everything has changed, to a folder',
   'remotes.fetch': 'what a folder with 10,000 checkpoints has',
+  'imports.lightning': '1,000 runs of Lightning’s with 1,000 steps of 5 metrics each',
   'daemon.rpc': '`run/show` with 10,000 runs and 100,000 checkpoints, p99',
   'daemon.state': 'state and first page of that tree',
   'daemon.idle': 'resident memory',
   'daemon.start': 'until the first answer',
+  'cli.version': '`trainstash --version`, the whole process, beside Node with an empty file',
+  'cli.ls': '`trainstash ls` with the daemon up and 10,000 runs, the whole process',
   'runner.stall':
     'longest extra pause between two prints of a script, by its own clock, while a 28 MB file that it saved (900,000 tuples) is inspected',
   'runner.memory': 'peak memory of the process between a script and its terminal meanwhile',
@@ -65,6 +69,16 @@ export const WHAT: Readonly<Record<string, string>> = {
   'diff.equal': 'two checkpoints of 1 GiB that share all chunks: known by their digests',
   'diff.weights': 'two checkpoints of 1 GiB, all tensors changed: norms, cosine, histogram, largest change',
   'export.safetensors': '1 GiB out of the store, verified, hashed, fsynced',
+  'engines.node-start': '`node-run` of a life, until its child begins; beside a bare Node that starts a command',
+  'engines.node-memory': 'highest resident memory of `node-run`, whose script prints 200,000 lines',
+  'engines.submit':
+    'from `trainstash run --on` to the command’s first action on a real Slurm, less that of a bare `sbatch`',
+  'engines.requeue':
+    'from `scontrol requeue` to the first action of the next life, less that of a bare `sbatch --requeue`',
+  'engines.log': 'slowest of 20 lines, from its print on a node until a follower has it',
+  'engines.watch-100':
+    'processor time of the daemon, of one core, with 100 runs that print and report on a simulated Slurm',
+  'engines.asked-100': 'calls of `squeue` meanwhile',
   'language.answer': 'completion, hover, definition and rename in a `trainstash.json` of 1,000 lines',
   'language.config': 'from a key in that file to its marks, including the 150 ms of rest before they are looked for',
   'language.script': 'the same in a Python script of 1,000 lines',
@@ -74,7 +88,8 @@ export const WHAT: Readonly<Record<string, string>> = {
   'editor.tree': "a reloaded window, 10,000 runs: from our view's title to its first row, including the connection",
   'editor.update': "from the request that renames a run to its row's new text",
   'editor.block': "longest block of the extension host's loop meanwhile, by any extension",
-  'editor.run-page': "from the click on a run's row to its two curves of 1M points each, on its page",
+  'editor.run-page':
+    "from the click on a run's row to its two curves of 1M points each and the newest of 100 images under each of ten names",
   'editor.dashboard':
     'from the click that chooses ten runs with 1M points of two metrics each to the frame with the last of the twenty curves',
   'formats.inspect': 'the tensors of a `.pt` of 1 GiB',

@@ -84,8 +84,8 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
         goal: { atMost: 30 },
         raw: { ours: equal },
       },
-      throughput('diff.weights', 2 * MEBIBYTES, changed, 'reading both from the store, verified', 0.7),
-      throughput('export.safetensors', MEBIBYTES, exported, 'cp + fsync', 0.85),
+      throughput('diff.weights', 2 * MEBIBYTES, changed, 'reading both from the store, verified', 0.9),
+      throughput('export.safetensors', MEBIBYTES, exported, 'cp + fsync', 0.9),
     ];
   } finally {
     workers.looking.close();

@@ -1,5 +1,5 @@
 /** Gets fair numbers on a noisy machine: both sides alternately in one run, medians, ratios. */
-import { closeSync, copyFileSync, fdatasyncSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, copyFileSync, fdatasyncSync, fsyncSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Result {
@@ -15,6 +15,19 @@ export interface Result {
   goal: { atLeast?: number; atMost?: number };
   /** Values of all rounds, ours and theirs. */
   raw?: { ours: number[]; theirs?: number[] };
+}
+
+/** Error for a group that cannot be measured on this machine; the message says why. */
+export class CannotMeasure extends Error {}
+
+/** Throws if a folder's disk has less room than a group needs: on a full one the store rightly stores nothing. */
+export function needRoom(folder: string, bytes: number): void {
+  const { bavail, bsize } = statfsSync(folder);
+  const gigabytes = (count: number) => `${Math.round(count / 1e9)} GB`;
+  if (bavail * bsize >= bytes) return;
+  throw new CannotMeasure(
+    `it needs ${gigabytes(bytes)} in ${folder}, where ${gigabytes(bavail * bsize)} are free. Set TRAINSTASH_BENCH_FOLDER to a folder on a larger disk.`,
+  );
 }
 
 export function print(result: Result, json: boolean): void {

@@ -2,12 +2,17 @@
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { crc32, deflateSync } from 'node:zlib';
 import { newRun, newSession } from '../daemon/runs/records.ts';
 import { startStore } from '../daemon/store/client.ts';
 import type { Checkpoint } from '../protocol/domain.ts';
 import { SESSION_FILES } from '../protocol/session.ts';
+import { SessionDirectory } from '../session/directory.ts';
+import { MediaWriter } from '../session/media.ts';
 
 const CHECKPOINTS_A_RUN = 10;
+const IMAGES = 1_000;
+const IMAGE_NAMES = 10;
 
 /** Writes rows as trainings would, straight into a store of its own. */
 export async function fillRuns(path: string, dist: string, runs: number): Promise<void> {
@@ -47,8 +52,8 @@ export async function fillRuns(path: string, dist: string, runs: number): Promis
   await store.close();
 }
 
-/** Writes runs with curves of `points` points of two metrics. */
-export async function fillCurves(path: string, dist: string, runs: number, points: number): Promise<void> {
+/** Writes runs with curves of `points` points of two metrics. Runs below `images` have a thousand images, too. */
+export async function fillCurves(path: string, dist: string, runs: number, points: number, images = 0): Promise<void> {
   const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path });
   const identity = { branch: 'main', commit: null, dirty: false, code: null, codeLeftOut: [] };
   const summary = {
@@ -74,8 +79,41 @@ export async function fillCurves(path: string, dist: string, runs: number, point
     while ((await store.takeEvents(session.id, 'events')).more);
     await store.putSession({ ...session, endedAt: Date.now() });
     rmSync(join(path, 'sessions', session.id), { recursive: true });
+    if (i < images) writeImages(join(path, 'sessions', session.id), i);
   }
   await store.close();
+}
+
+/** Writes images under ten names, at a hundred steps each. */
+function writeImages(directory: string, seed: number): void {
+  mkdirSync(directory, { recursive: true });
+  const writer = new MediaWriter(new SessionDirectory(directory));
+  for (let step = 1; step <= IMAGES / IMAGE_NAMES; step++)
+    for (let name = 0; name < IMAGE_NAMES; name++)
+      writer.add(
+        { t: step, step, name: `image ${name}`, kind: 'image' },
+        pngOf(seed * IMAGES + step * IMAGE_NAMES + name),
+      );
+}
+
+/** Makes a grey image of 64 × 64 pixels of noise: it is as large as what a training logs. */
+function pngOf(seed: number): Buffer {
+  const side = 64;
+  const rows = Buffer.alloc(side * (side + 1), 0);
+  for (let i = 0; i < rows.length; i++) if (i % (side + 1) > 0) rows[i] = (Math.sin(i * 12.9898 + seed) * 43_758) & 255;
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(side, 0);
+  header.writeUInt32BE(side, 4);
+  header[8] = 8;
+  const chunk = (type: string, data: Buffer) => {
+    const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+    const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(data.length);
+    sum.writeUInt32BE(crc32(body));
+    return Buffer.concat([length, body, sum]);
+  };
+  const parts = [chunk('IHDR', header), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))];
+  return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), ...parts]);
 }
 
 /** Writes events as a trainer would: one line per step, with two metrics of full precision. */

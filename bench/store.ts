@@ -79,10 +79,10 @@ export async function storeBenchmarks(folder: string, dist: string): Promise<Res
         MEBIBYTES,
         ingest,
         `SHA-256 + raw write in one thread, blocks of ${block >> 10} KiB`,
-        0.9,
+        1.3,
       ),
       times('store.ingest-same', same, 'SHA-256 of the file', 1.15),
-      throughput('store.restore', MEBIBYTES, restore, 'cp + fsync', 0.85),
+      throughput('store.restore', MEBIBYTES, restore, 'cp + fsync', 0.95),
       {
         name: 'store.memory',
         value: await peakOfLarge(store, work, session.id, run),

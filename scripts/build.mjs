@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { bundleExample } from './bundle-example.mjs';
 import { bundleExtension } from './bundle-extension.mjs';
+import { lazyBuiltins } from './lazy-builtins.mjs';
 import { noticesOf, packagesOf } from './notices.mjs';
 import { rewriteSourceMaps } from './source-maps.mjs';
 import { watchSources } from './watch-sources.mjs';
@@ -30,6 +31,7 @@ const SOURCES = [
   'daemon',
   'cli',
   'extension',
+  'pages',
   'webview-ui',
   'examples',
   'native',
@@ -72,18 +74,33 @@ const common = {
   metafile: true,
 };
 
-const main = await build({
+const processes = {
   ...common,
   format: 'esm',
   target: 'node22',
+  outdir: dist,
+  splitting: true,
+  // jsonc-parser's main is UMD, which no bundler follows.
+  mainFields: ['module', 'main'],
+  external: ['better-sqlite3', '@lydell/node-pty'],
+  sourcemap: 'linked',
+  sourcesContent: false,
+  define,
+  // vscode-jsonrpc is CommonJS and requires Node's modules.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+};
+const main = await build({
+  ...processes,
   entryPoints: {
-    cli: 'cli/main.ts',
     daemon: 'daemon/main.ts',
     standalone: 'daemon/standalone.ts',
     'search-files': 'daemon/search-files.ts',
     'store-worker': 'daemon/store/worker.ts',
     'hasher-thread': 'daemon/store/objects/hasher-thread.ts',
     'coder-thread': 'daemon/store/objects/coder-thread.ts',
+    'writing-thread': 'daemon/store/checkpoints/writing-thread.ts',
     trainer: 'trainer/main.ts',
     probe: 'trainer/probe.ts',
     runner: 'runner/main.ts',
@@ -96,19 +113,14 @@ const main = await build({
     'hash-thread': 'daemon/tensors/hash-thread.ts',
     'language-thread': 'daemon/language/python-scripts/thread.ts',
   },
-  outdir: dist,
-  splitting: true,
-  // jsonc-parser's main is UMD, which no bundler follows.
-  mainFields: ['module', 'main'],
   chunkNames: 'chunk-[hash]',
-  external: ['better-sqlite3', '@lydell/node-pty'],
-  sourcemap: 'linked',
-  sourcesContent: false,
-  define,
-  // vscode-jsonrpc is CommonJS and requires Node's modules.
-  banner: {
-    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-  },
+});
+// Apart from the others: code that is shared with them comes in many small files, and each costs a command a millisecond.
+const cli = await build({
+  ...processes,
+  entryPoints: { cli: 'cli/main.ts' },
+  chunkNames: 'cli-[hash]',
+  plugins: [lazyBuiltins],
 });
 // Must parse on any Node >= 20: it checks the version before anything else is loaded.
 await build({
@@ -117,7 +129,21 @@ await build({
   target: 'node20',
   entryPoints: { trainstash: 'cli/trainstash.ts' },
   outdir: dist,
+  define,
   banner: { js: '#!/usr/bin/env node' },
+});
+
+// One file, which is copied to the nodes of engines: no package and no other bundle is there.
+const nodeRun = await build({
+  ...common,
+  format: 'esm',
+  target: 'node20',
+  entryPoints: { 'node-run': 'runner/node/main.ts' },
+  outdir: dist,
+  mainFields: ['module', 'main'],
+  minify: true,
+  outExtension: { '.js': '.mjs' },
+  define,
 });
 
 const tensors = await build({
@@ -154,6 +180,15 @@ const webgpu = await build({
   minify: true,
   plugins: [{ name: 'our-core', setup: useOurCore }],
 });
+// Its patterns take 70 ms to compile, which few command lines need.
+const widths = await build({
+  ...common,
+  format: 'cjs',
+  target: 'node22',
+  stdin: { resolveDir: root, contents: "export { default } from 'string-width';" },
+  outfile: join(dist, 'string-width.cjs'),
+  minify: true,
+});
 // Threads of the wasm backend load its module again, each for itself.
 cpSync(join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/wasm-out'), join(dist, 'tf'), {
   recursive: true,
@@ -186,9 +221,20 @@ cpSync(join(root, 'python/src'), join(dist, 'python'), {
   recursive: true,
   filter: (source) => !/__pycache__|\.(egg-info|md)$/.test(source),
 });
+// Its own folder: Python looks for modules beside a script first.
+mkdirSync(join(dist, 'sweeps'));
+cpSync(join(root, 'daemon/sweeps/optuna_engine.py'), join(dist, 'sweeps/optuna_engine.py'));
 // Shared rules, in the place where the Python package looks for them.
 cpSync(join(root, 'protocol/rules'), join(dist, 'python/trainstash/rules'), { recursive: true });
-const bundled = packagesOf([main.metafile, tensors.metafile, webgpu.metafile, ...extension]);
+const bundled = packagesOf([
+  main.metafile,
+  cli.metafile,
+  nodeRun.metafile,
+  widths.metafile,
+  tensors.metafile,
+  webgpu.metafile,
+  ...extension,
+]);
 const copied = [
   'node_modules/better-sqlite3',
   'node_modules/@lydell/node-pty',

@@ -1,6 +1,6 @@
 /**
  * `npm run check`: everything that can be known without starting a daemon, in two minutes. Runs all steps, also after one that
- * fails, and ends with a line for each.
+ * fails, and prints a line for each as it ends.
  */
 import { spawnSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
@@ -44,10 +44,9 @@ const results = steps.map(({ name, words: [program, ...rest], cwd }) => {
   });
   const isGood = ended.status === 0;
   if (!isGood) console.log(`\n── ${name} ──\n${ended.stdout ?? ''}${ended.stderr ?? ''}${ended.error ?? ''}`);
-  return { name, isGood, seconds: (performance.now() - started) / 1000 };
-});
-console.log();
-for (const { name, isGood, seconds } of results)
+  const seconds = (performance.now() - started) / 1000;
   console.log(`${isGood ? '✔' : '✘'} ${name.padEnd(16)} ${seconds.toFixed(1).padStart(5)} s`);
+  return isGood;
+});
 if (!python.python) console.log(`– ruff and mypy    not run: ${python.why}`);
-process.exitCode = results.every(({ isGood }) => isGood) ? 0 : 1;
+process.exitCode = results.every((isGood) => isGood) ? 0 : 1;

@@ -2,11 +2,15 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
+/** True once this process knows today's packages. */
+let isUpdated = false;
+
 /** Installs packages if this is Debian and the user is root; does nothing elsewhere. */
 export function installFromDebian(...packages: string[]): void {
   if (packages.length === 0 || !canInstall()) return;
   console.log(`Installing ${packages.join(', ')} from Debian (up to two minutes)…`);
-  apt('update');
+  if (!isUpdated) apt('update');
+  isUpdated = true;
   apt('install', '-y', '--no-install-recommends', ...packages);
 }
 

@@ -9,6 +9,7 @@ const FOLDERS: readonly string[] = [
   'client',
   'cli',
   'extension',
+  'pages',
   'scripts',
   'bench',
   'test',

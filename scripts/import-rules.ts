@@ -27,10 +27,13 @@ const BELOW_RUNS = [
   'daemon/branches',
   'daemon/backend-selection',
   'daemon/devices',
+  'daemon/engines',
 ];
 const IN_RUNS = [...BELOW_RUNS, 'daemon/runs'];
 const RUNS = 'runs know the store, code and branches; exports, models and handlers stand above';
 const LANGUAGE = 'a language server parses text; what it knows of projects comes through its facts';
+const SFTP = ['ssh', 'sftp', 'sftp-packet'].map((name) => `daemon/remotes/drivers/${name}.ts`);
+const ENGINE = 'an engine knows its own commands, and reaches its folder through its reach';
 const LAYERS = 'store, code, tensors and diff know no runs; only handlers see everything';
 
 /** Rules by folder, parents first. The strictest that names a file's folder holds. */
@@ -52,40 +55,51 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
   runner: { imports: [...SHARED, 'formats', 'session', 'inspector'], because: PROCESS },
   importer: { imports: [...SHARED, 'formats', 'session'], because: PROCESS },
   client: { imports: SHARED, because: 'client dials the daemon and knows nothing of its inside' },
-  cli: { imports: [...SHARED, 'client'], because: CLIENTS },
+  cli: { imports: [...SHARED, 'client', 'pages', 'webview-ui/contract.ts', 'webview-ui/wire.ts'], because: CLIENTS },
   'webview-ui': {
     imports: ['protocol'],
     refuses: IN_A_BROWSER,
     because: 'pages run in a browser and get all data by messages',
   },
+  pages: {
+    imports: ['protocol', 'client', 'webview-ui/contract.ts'],
+    refuses: ['vscode'],
+    because: 'controllers of pages know no host: neither VS Code nor HTTP',
+  },
   extension: {
-    imports: [...SHARED, 'client', 'webview-ui/contract.ts', 'webview-ui/columns.ts'],
+    imports: [...SHARED, 'client', 'pages', 'webview-ui/contract.ts', 'webview-ui/columns.ts'],
     because: `${CLIENTS}; of the pages the extension knows their contract`,
   },
   'extension/core': {
-    imports: [...SHARED, 'client', 'webview-ui/contract.ts'],
+    imports: [...SHARED, 'client', 'pages', 'webview-ui/contract.ts'],
     because: 'core is what views, panels and commands share, so it imports none of them',
   },
   'extension/views': {
-    imports: [...SHARED, 'client', 'extension/core', 'webview-ui/columns.ts'],
+    imports: [...SHARED, 'client', 'pages', 'extension/core', 'webview-ui/columns.ts'],
     because: 'views draw the model; they know no commands and no panels',
   },
   'extension/panels': {
-    imports: [...SHARED, 'extension/core', 'extension/views', 'webview-ui/contract.ts'],
+    imports: [...SHARED, 'pages', 'extension/core', 'extension/views', 'webview-ui/contract.ts'],
     because: 'panels are the host’s side of pages; they know no commands',
   },
   'extension/commands': {
-    imports: [...SHARED, 'extension/core', 'extension/views', 'extension/panels'],
+    imports: [...SHARED, 'pages', 'extension/core', 'extension/views', 'extension/panels'],
     because: 'commands act; what composes them stands above',
   },
   daemon: {
-    imports: [...SHARED, 'formats', 'session', 'inspector'],
+    imports: [...SHARED, 'formats', 'session', 'inspector', 'runner/node/life.ts'],
     refuses: ['vscode'],
     because: 'the daemon shares the session directory with its processes and the protocol with its clients',
   },
   'daemon/store': { imports: [...SHARED, 'formats'], because: LAYERS },
   'daemon/store/objects': {
-    imports: [...SHARED, 'formats', 'daemon/store/schema-check.ts', 'daemon/store/pages.ts'],
+    imports: [
+      ...SHARED,
+      'formats',
+      'daemon/store/failures.ts',
+      'daemon/store/schema-check.ts',
+      'daemon/store/pages.ts',
+    ],
     because: 'objects hold content and know no catalog',
   },
   'daemon/store/catalog': {
@@ -114,10 +128,26 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
     imports: [...SHARED, 'daemon/store', 'daemon/code'],
     because: 'remotes carry what the store and the code snapshots hold, whatever runs there are',
   },
+  'daemon/remotes/automatic': {
+    imports: [...SHARED, 'daemon/remotes', 'daemon/store'],
+    because: 'automatic pushes decide when; how is a matter of the folder around them',
+  },
   'daemon/remotes/drivers': {
     imports: SHARED,
     because: 'drivers know keys and bytes, and nothing of checkpoints',
   },
+  'daemon/engines': {
+    imports: [...SHARED, 'session'],
+    because: 'engines start node-run and tell what has become of it; they know no store and no runs',
+  },
+  'daemon/engines/reaches': {
+    imports: [...SHARED, 'daemon/engines', ...SFTP],
+    because: 'a reach knows paths and commands, and no engine',
+  },
+  'daemon/engines/host': { imports: [...SHARED, 'daemon/engines'], because: ENGINE },
+  'daemon/engines/ray': { imports: [...SHARED, 'daemon/engines'], because: ENGINE },
+  'daemon/engines/kubernetes': { imports: [...SHARED, 'daemon/engines'], because: ENGINE },
+  'daemon/engines/slurm': { imports: [...SHARED, 'session', 'daemon/engines'], because: ENGINE },
   'daemon/diff': { imports: ['protocol', 'daemon/store', 'daemon/code', 'daemon/tensors'], because: LAYERS },
   'daemon/backend-selection': {
     imports: [...SHARED, 'session'],
@@ -128,12 +158,18 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
     imports: [...SHARED, 'daemon/devices', 'daemon/runs'],
     because: 'the queue orders the runs of all projects; handlers stand above',
   },
+  'daemon/sweeps': {
+    imports: [...SHARED, 'session', 'daemon/runs'],
+    because: 'a sweep starts and ends runs as a person would; handlers stand above',
+  },
   'daemon/branches': {
     imports: [...SHARED, 'daemon/store', 'daemon/code'],
     because: 'files follow branches, whatever runs there are',
   },
   'daemon/runs': { imports: BELOW_RUNS, because: RUNS },
+  'daemon/runs/alerts': { imports: IN_RUNS, because: RUNS },
   'daemon/runs/launch': { imports: IN_RUNS, because: RUNS },
+  'daemon/runs/engines': { imports: IN_RUNS, because: RUNS },
   'daemon/runs/live': { imports: IN_RUNS, because: RUNS },
   'daemon/runs/unmanaged': { imports: IN_RUNS, because: RUNS },
   'daemon/language': { imports: [...SHARED, 'daemon/runs'], because: LANGUAGE },
@@ -192,9 +228,14 @@ export function overridesOf(rules: Readonly<Record<string, Rule>>): object[] {
       other === folder || other.startsWith(`${folder}/`) || folder.startsWith(`${other}/`);
     const closed = [...folders, ...FREE].filter((other) => !isOpen(other) && !isOwn(other));
     const outer = closed.filter((other) => !closed.some((parent) => other.startsWith(`${parent}/`)));
+    // Open folders that bear the name of a closed one elsewhere: patterns see only the last names.
+    const namesakes = folders.filter(
+      (name) => isOpen(name) && outer.some((other) => `/${name}`.endsWith(patternOf(folder, other).slice(2))),
+    );
     const group = [
       ...refuses,
       ...outer.map((other) => `${patternOf(folder, other)}/**`),
+      ...namesakes.map((name) => `!${patternOf(folder, name)}/**`),
       ...ancestorsOf(folder).flatMap((name, index) => (isOpen(name) ? [] : [`${'../'.repeat(index + 1)}*.ts`])),
       ...imports.filter((name) => name.endsWith('.ts')).map((file) => `!${patternOf(folder, file)}`),
     ];

@@ -8,10 +8,18 @@ const { parseWat } = await wabt();
 const OWN_MEMORY = '(import "env" "memory" (memory 1))';
 const SHARED_MEMORY = '(import "env" "memory" (memory 1 65536 shared))';
 
+make('daemon/store/objects/checksum.wat', {
+  CHECKSUM_KERNEL: (text) => text,
+  CHECKSUM_KERNEL_SHARED: (text) => text.replace('(memory (export "memory") 2)', SHARED_MEMORY),
+});
 make('daemon/tensors/difference.wat', { DIFFERENCE_KERNEL: (text) => text });
 make('trainer/kernels/math.wat', {
   MATH_KERNEL: (text) => text,
   MATH_KERNEL_SHARED: (text) => text.replace(OWN_MEMORY, SHARED_MEMORY),
+});
+make('trainer/kernels/recurrent.wat', {
+  RECURRENT_KERNEL: (text) => text,
+  RECURRENT_KERNEL_SHARED: (text) => text.replace(OWN_MEMORY, SHARED_MEMORY),
 });
 
 /** Writes `name-kernel.ts` from `name.wat`, with a constant for each variant of the text. */

@@ -19,8 +19,10 @@ const LOCKS = resolve(import.meta.dirname, '../test/python/environments');
 const CURRENT_TORCH = 'torch-2.13';
 const OLDEST_TORCH = 'oldest';
 const PACKAGING = 'packaging';
-/** Environments with S3 servers: small ones, and the one that imitates Amazon's. */
-const SERVERS = ['s3-servers', 'moto'];
+const OPTUNA = 'optuna';
+const JUPYTERLAB = 'jupyterlab';
+/** Environments with servers: of S3, small ones and the one that imitates Amazon's; and Ray. */
+const SERVERS = ['s3-servers', 'moto', 'ray'];
 
 /** A framework's environment: the name of its lock file, its folder in python/tests, and whether it has an older version. */
 export interface FrameworkEnvironment {
@@ -49,7 +51,7 @@ export function packaging(make: boolean): PythonEnvironment {
 export function frameworks(): FrameworkEnvironment[] {
   const names = readdirSync(LOCKS).flatMap((file) => (file.endsWith('.txt') ? [basename(file, '.txt')] : []));
   return names
-    .filter((name) => ![CURRENT_TORCH, OLDEST_TORCH, PACKAGING, ...SERVERS].includes(name))
+    .filter((name) => ![CURRENT_TORCH, OLDEST_TORCH, PACKAGING, OPTUNA, JUPYTERLAB, ...SERVERS].includes(name))
     .map((name) => ({ name, framework: name.replace(/-\d.*$/, ''), isOlder: /-\d/.test(name) }));
 }
 
@@ -58,8 +60,18 @@ export function frameworkPython(name: string, make: boolean): PythonEnvironment 
   return fromLockFile(name, make);
 }
 
-/** Finds or makes an environment with S3 servers. */
-export function serverPython(name: 's3-servers' | 'moto', make: boolean): PythonEnvironment {
+/** Finds or makes the environment with Optuna. */
+export function optuna(make: boolean): PythonEnvironment {
+  return fromLockFile(OPTUNA, make);
+}
+
+/** Finds or makes the environment with JupyterLab, which only the full run uses. */
+export function jupyterLab(make: boolean): PythonEnvironment {
+  return fromLockFile(JUPYTERLAB, make);
+}
+
+/** Finds or makes an environment with servers. */
+export function serverPython(name: 's3-servers' | 'moto' | 'ray', make: boolean): PythonEnvironment {
   return fromLockFile(name, make);
 }
 
@@ -87,6 +99,9 @@ function environment(name: string, base: string, make: boolean, fill: (folder: s
   const cache = cacheFolder();
   const folder = join(cache, `${name}-${digest(name, base)}`);
   if (existsSync(interpreter(folder))) return { python: interpreter(folder), why: null };
+  // A test that did not wait would be skipped without a word.
+  if (!make && existsSync(process.env.TRAINSTASH_TEST_MAKING ?? ''))
+    throw new Error(`${name} is still being made: call environmentsMade() first`);
   if (!make) return missing(`${folder} was not made yet`);
   const temporary = `${folder}.tmp-${process.pid}`;
   try {

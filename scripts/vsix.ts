@@ -32,22 +32,26 @@ const PACKED = ['package.json', '.vscodeignore', 'README.md', 'CHANGELOG.md', 'L
  */
 export async function packExtension(options: { platform?: Platform; target?: string } = {}): Promise<string> {
   const { platform } = options;
-  const staging = join(root, '.cache', platform ? `vsix-${platform}` : 'vsix');
+  // One of its own: tests pack side by side.
+  const staging = join(root, '.cache', `vsix-${platform ?? 'all'}-${process.pid}`);
   const target = options.target ?? join(root, '.cache', platform ? `trainstash-${platform}.vsix` : 'trainstash.vsix');
   rmSync(staging, { recursive: true, force: true });
   mkdirSync(staging, { recursive: true });
-  for (const name of [...PACKED, 'dist']) cpSync(join(root, name), join(staging, name), { recursive: true });
-  chooseBinaries(join(staging, 'dist/node_modules'), platform);
-  leaveOutScripts(join(staging, 'package.json'));
-  await createVSIX({
-    cwd: staging,
-    packagePath: target,
-    dependencies: false,
-    allowMissingRepository: true,
-    rewriteRelativeLinks: false,
-    ...(platform ? { target: platform } : {}),
-  });
-  if (platform) rmSync(staging, { recursive: true });
+  try {
+    for (const name of [...PACKED, 'dist']) cpSync(join(root, name), join(staging, name), { recursive: true });
+    chooseBinaries(join(staging, 'dist/node_modules'), platform);
+    leaveOutScripts(join(staging, 'package.json'));
+    await createVSIX({
+      cwd: staging,
+      packagePath: target,
+      dependencies: false,
+      allowMissingRepository: true,
+      rewriteRelativeLinks: false,
+      ...(platform ? { target: platform } : {}),
+    });
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
+  }
   return target;
 }
 
