@@ -32,7 +32,7 @@ export const checkpointCommands: Record<string, Command> = {
   },
   verify: {
     summary: 'replay to the next checkpoint and compare the states bit for bit',
-    usage: 'CHECKPOINT | RUN@STEP [--trust]',
+    usage: 'CHECKPOINT | RUN[@STEP] [--trust]',
     options: TRUST_OPTION,
     words: [1, 1],
     async run(context) {

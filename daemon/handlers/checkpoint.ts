@@ -24,7 +24,7 @@ export function checkpointHandlers({ on, access }: Handling): void {
   });
   on(checkpointVerify, 'changes', async ({ root, checkpoint: query, environment }) => {
     const opened = await access.trusted(root);
-    return opened.verifier.verify(await opened.findCheckpoint(query), environment);
+    return opened.verifier.verify(await opened.findVerifiable(query), environment);
   });
   on(checkpointRestore, 'changes', async ({ root, checkpoint: query, directory }) => {
     const opened = await access.accepted(root);

@@ -319,6 +319,20 @@ export class OpenProject {
     return keepPolicy(run, session ? session.launch() : null);
   }
 
+  /** Finds the checkpoint to replay from: one that is named, or the newest that can be verified of a run's number. */
+  async findVerifiable(query: string) {
+    const [number] = /^#?\d{1,9}$/.exec(query) ?? [];
+    if (number === undefined) return this.findCheckpoint(query);
+    const run = await this.store.findRun(number);
+    const newest = await this.verifier.newestOf(run.id);
+    if (newest) return newest;
+    throw new TrainstashError(
+      'notFound',
+      `${run.name} has no two checkpoints to verify: a replay begins at one and is compared with a later one.`,
+      { what: 'checkpoint', query },
+    );
+  }
+
   /** Finds a checkpoint: `14@1200`, `14@best`, `models/digits@2`, or an id. */
   async findCheckpoint(query: string) {
     const named = isModelName(query) ? await this.store.checkpointWithTag(query) : null;

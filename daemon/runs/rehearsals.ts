@@ -2,7 +2,7 @@
  * Rehearsals: where a job asks for it, the newest part of a run is replayed as `verify` does as soon as the run has paused or
  * ended and nobody needs the device. A run that begins meanwhile takes the device, and the rehearsal begins again later.
  */
-import type { Checkpoint, Notice, Run } from '../../protocol/domain.ts';
+import type { Notice, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { counted, integer } from '../../protocol/words.ts';
 import { findJob, readConfig } from './config.ts';
@@ -88,11 +88,10 @@ export class Rehearsals {
     const run = await context.store.run(id);
     // It may have been resumed, or deleted, while it waited.
     if (!run || !REHEARSED_STATUSES.includes(run.status)) return;
-    const from = newestPair(await context.store.checkpoints(id, true));
+    const from = await verifier.newestOf(id);
     if (!from) return this.#say(id, 'notRehearsed', 'info', NO_PAIR);
     const { environment } = environmentOf(id) ?? {};
-    if (!environment)
-      return this.#say(id, 'notRehearsed', 'info', notNow('its environment is no longer known', run, from));
+    if (!environment) return this.#say(id, 'notRehearsed', 'info', notNow('its environment is no longer known', run));
     try {
       const { proof } = await verifier.verify(from, environment, signal);
       const steps = `rehearsed: ${counted(proof.steps, 'step')} from step ${integer(from.step)}`;
@@ -112,9 +111,9 @@ export class Rehearsals {
     const before = { drafts: false, trashed: false, before: run.number, limit: OFFER_LOOKS_AT };
     const earlier = (await store.runs(before)).runs.some(({ job }) => job === run.job);
     if (earlier || run.notices.some(({ code }) => REHEARSAL_CODES.has(code))) return;
-    const from = newestPair(await store.checkpoints(run.id, true));
-    if (!from) return;
-    const now = `\`trainstash verify ${run.number}@${from.step}\` finds out now`;
+    if (!(await this.#parts.verifier.newestOf(run.id))) return;
+    // Without a step: retention may remove any checkpoint that is named here.
+    const now = `\`trainstash verify ${run.number}\` finds out now`;
     const always = run.command ? '' : `; with "rehearse": true in the job ${run.job} it is done after each run`;
     await this.#say(run.id, 'canRehearse', 'info', `Would a resume compute the same bits? ${now}${always}.`);
   }
@@ -140,8 +139,8 @@ const VERDICTS = {
   'not deterministic': 'two replays differ, so the training is not deterministic on this device',
 };
 
-function notNow(why: string, run: Run, from: Checkpoint): string {
-  return `not rehearsed: ${why}; \`trainstash verify ${run.number}@${from.step}\` does it`;
+function notNow(why: string, run: Run): string {
+  return `not rehearsed: ${why}; \`trainstash verify ${run.number}\` does it`;
 }
 
 /** Returns what the job says about rehearsals; undefined: nothing, or there is no such job any more. */
@@ -152,9 +151,4 @@ function wishOf(run: Run, root: string): boolean | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Finds the newest checkpoint from which another one was reached. */
-function newestPair(checkpoints: readonly Checkpoint[]): Checkpoint | undefined {
-  return checkpoints.findLast(({ id, step }) => checkpoints.some((next) => next.parent === id && next.step > step));
 }

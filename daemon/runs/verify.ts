@@ -73,23 +73,34 @@ export class Verifier {
     for (const directory of this.#running) signalRunner(directory, 'SIGKILL');
   }
 
-  /** Finds the checkpoint that training reached from this one, with nothing changed in between. */
+  /** Finds the newest checkpoint of a run that can be verified, one in the trash only where no other can. */
+  async newestOf(run: string): Promise<Checkpoint | undefined> {
+    const all = (await this.#context.store.checkpoints(run, true)).reverse();
+    for (const checkpoint of [...all.filter(isKept), ...all.filter((one) => !isKept(one))])
+      if (await this.#follower(checkpoint, all)) return checkpoint;
+    return undefined;
+  }
+
   async #next(run: Run, checkpoint: Checkpoint): Promise<Checkpoint> {
-    const followers = (await this.#context.store.checkpoints(run.id, true)).filter(
-      ({ parent, step }) => parent === checkpoint.id && step > checkpoint.step,
-    );
-    const bodies = await Promise.all(followers.map(({ id }) => this.#context.store.checkpointFacts(id)));
-    const own = await this.#context.store.checkpointFacts(checkpoint.id);
-    const same = followers.findIndex(
-      ({ session }, i) =>
-        (session === checkpoint.session || !bodies[i]?.session.isChanged) &&
-        JSON.stringify(bodies[i]?.run.params) === JSON.stringify(own?.run.params),
-    );
-    if (same >= 0) return followers[same]!;
+    const next = await this.#follower(checkpoint, await this.#context.store.checkpoints(run.id, true));
+    if (next) return next;
     throw new TrainstashError(
       'notFound',
       `Step ${checkpoint.step} of ${run.name} has no later checkpoint to compare a replay with. Take one more (\`trainstash checkpoint\`), or verify an earlier one.`,
       { what: 'checkpoint', query: checkpoint.id },
+    );
+  }
+
+  /** Finds the checkpoint that training reached from this one, with nothing changed in between. */
+  async #follower({ id, step, session }: Checkpoint, all: readonly Checkpoint[]): Promise<Checkpoint | undefined> {
+    const followers = all.filter((one) => one.parent === id && one.step > step);
+    if (followers.length === 0) return undefined;
+    const bodies = await Promise.all(followers.map((one) => this.#context.store.checkpointFacts(one.id)));
+    const own = await this.#context.store.checkpointFacts(id);
+    return followers.find(
+      (one, i) =>
+        (one.session === session || !bodies[i]?.session.isChanged) &&
+        JSON.stringify(bodies[i]?.run.params) === JSON.stringify(own?.run.params),
     );
   }
 
@@ -166,4 +177,8 @@ function divergedIn(path: string): DivergedEvent | null {
     } catch {}
   }
   return null;
+}
+
+function isKept({ trashedAt }: Checkpoint): boolean {
+  return trashedAt === null;
 }

@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import type { Notice } from '../../protocol/domain.ts';
+import { checkpointVerify } from '../../protocol/messages/checkpoint.ts';
 import {
   type Fixture,
   makeFixture,
   openProject,
   SMALL_JOB,
+  shellEnvironment,
   show,
   startHeld,
   startSmall,
@@ -68,4 +70,19 @@ test('it is offered after the first run of a job, once, and done only where it w
   await untilStatus(client, fixture, second.id, 'completed');
   expect(await codes(second.id)).not.toContain('canRehearse');
   expect(await codes(first.id)).not.toContain('rehearsed');
+});
+
+test('what is offered can be done, whatever retention has removed', async () => {
+  const fixture = makeFixture({ config: { jobs: { small: { ...SMALL_JOB, keep: { last: 1 } } } } });
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture);
+  await untilStatus(client, fixture, run.id, 'completed');
+  const { text } = await until('it is offered', async () =>
+    (await show(client, fixture, run.id)).run.notices.find(({ code }) => code === 'canRehearse'),
+  );
+  expect((await show(client, fixture, run.id)).checkpoints).toHaveLength(1);
+  const [, checkpoint] = /`trainstash verify ([^`]+)`/.exec(text)!;
+  const request = { root: fixture.root, checkpoint: checkpoint!, environment: shellEnvironment() };
+  const { proof } = await client.request(checkpointVerify, request);
+  expect(proof.verdict).toBe('equal');
 });
