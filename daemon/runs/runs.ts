@@ -16,6 +16,7 @@ import { runInTrash, wrongStatus } from './errors.ts';
 import { Interruptions } from './interruptions.ts';
 import { paramsOf } from './launch/ad-hoc.ts';
 import { rememberResumesItself } from './launch/consents.ts';
+import type { Restarts } from './launch/crashed.ts';
 import type { Environment } from './launch/environments.ts';
 import { measure } from './launch/identity.ts';
 import {
@@ -25,7 +26,6 @@ import {
   type Launching,
   type LaunchOptions,
   type OnEnded,
-  type Restarts,
 } from './launch/launcher.ts';
 import { requireAtOnce } from './launch/original-code.ts';
 import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './launch/plan.ts';
@@ -65,7 +65,7 @@ export class Runs {
     this.#barrier = barrier;
     const restarts: Restarts = {
       plan: (run, launch, environment) => this.queued.planRestart(run, launch, environment),
-      start: (run, options) => this.resume({ run, ...options, accept: true, byItself: true }),
+      start: (run, options) => this.#restart({ run, ...options, accept: true, byItself: true }),
       drop: (run) => this.queued.remove(run),
       goesOn: async (ended) =>
         (await this.engines.after(ended)) ?? this.queued.asInterrupted(ended.run) ?? this.#rollbacks.after(ended),
@@ -203,7 +203,7 @@ export class Runs {
       params: maskParams(plan.params),
       overrides: plan.overrides,
       backend: options.backend ?? before.backend,
-      restart: { max: options.restarts ?? before.restart.max, used: 0 },
+      restart: byItself ? before.restart : { max: options.restarts ?? before.restart.max, used: 0 },
       ...(before.rolledBack && !byItself ? { rolledBack: 0 } : {}),
       ...(before.sweep && !byItself ? { sweep: leftToPerson(before.sweep) } : {}),
       draft: false,
@@ -216,6 +216,14 @@ export class Runs {
     const { job, checkpoint, startsAnew, passedOver, measured, original } = plan;
     const launch = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured, original };
     return this.#beginOn(engine, launch, { ...options, queue: options.queue ?? false }, conditions);
+  }
+
+  /** Resumes a run that has crashed. Where its devices are in use, by what its own process left behind for instance, it waits. */
+  #restart(options: ResumeOptions): Promise<Run> {
+    return this.resume(options).catch((error) => {
+      if (!(error instanceof TrainstashError && error.code === 'deviceTaken')) throw error;
+      return this.resume({ ...options, queue: true });
+    });
   }
 
   async #beginOn(engine: string | null, launching: Launching, options: LaunchOptions, conditions: QueueConditions) {

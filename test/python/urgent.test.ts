@@ -17,7 +17,7 @@ const ROUNDS: readonly (readonly (readonly [Phase, Victim])[])[] = [
 
 test.skipIf(!TORCH)(
   'two PyTorch runs that are interrupted for an urgent one end as if they had not been, whatever is killed meanwhile',
-  { timeout: 480_000 },
+  { timeout: 1_200_000 },
   async () => {
     const machine = await makeUrgentMachine(TORCH);
     expect(machine.undisturbed.join()).toMatch(/^FINAL \w{64} 80,FINAL \w{64} 80$/);

@@ -2,7 +2,7 @@
  * Rounds of an urgent run that interrupts two PyTorch runs, with a kill in one of the phases. Afterwards both must have trained what
  * they would have trained without it, to the last bit.
  */
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '../../client/connect.ts';
 import type { Run } from '../../protocol/domain.ts';
@@ -17,7 +17,7 @@ import { PACKAGE } from './python.ts';
 import { TRAINERS } from './trainer.ts';
 
 const SEEDS = [1, 2];
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 180_000;
 /** Pause after each step until a run is interrupted: slow enough for a request to find both of them training. */
 const PAUSE_SECONDS = 0.1;
 
@@ -89,7 +89,7 @@ export async function urgentRound(
   const killed: Victim[] = [];
   for (const [phase, victim] of strikes) {
     if (phase === 'going on') writeFileSync(mayEnd, '');
-    await until(phase, () => reached(client, fixture, phase, ids, urgent.id), PATIENCE_MS);
+    await untilReached(client, fixture, phase, ids, urgent.id);
     if (phase !== 'none' && (await strike(client, fixture, victim, ids[0]!, urgent.id))) killed.push(victim);
     if (phase !== 'none' && victim === 'daemon') client = await connected(machine);
   }
@@ -129,6 +129,22 @@ function train(client: Client, fixture: Fixture, seed: number, pause: number): P
 
 async function all(client: Client, fixture: Fixture, ids: readonly string[]): Promise<Run[]> {
   return Promise.all(ids.map(async (id) => (await show(client, fixture, id)).run));
+}
+
+/** Waits for a phase. An error says what the runs do instead. */
+async function untilReached(
+  client: Client,
+  fixture: Fixture,
+  phase: Phase,
+  ids: readonly string[],
+  urgent: string,
+): Promise<void> {
+  await until(phase, () => reached(client, fixture, phase, ids, urgent), PATIENCE_MS).catch(async (error: Error) => {
+    const runs = await all(client, fixture, [...ids, urgent]);
+    const daemonLog = readFileSync(join(fixture.folder, 'state/daemon.log'), 'utf8');
+    const states = runs.map(({ name, status, reason, restart }) => `${name}: ${status}, "${reason}", ${restart.used}`);
+    throw new Error([error.message, ...states, daemonLog.slice(-4000)].join('\n'));
+  });
 }
 
 async function reached(

@@ -23,6 +23,7 @@ import { nextRestart } from '../live/restart.ts';
 import { otherCodeNotices, passedOverNotices, restoredNotices } from '../live/said.ts';
 import { rememberOutputs } from '../outputs.ts';
 import { newSession } from '../records.ts';
+import { CrashedRuns, type Restarts } from './crashed.ts';
 import { hasOtherParams, recentValues } from './earlier.ts';
 import { type Environment, namesOf } from './environments.ts';
 import { codeDifference, identityOf, type Measured } from './identity.ts';
@@ -92,17 +93,6 @@ export interface Launching {
 /** Hears of a run that has ended in a worktree, once its record says so. */
 export type OnEnded = (run: Run, root: string) => void;
 
-/** Actions of the runs that a restart after a crash needs. */
-export interface Restarts {
-  /** Notes on disk that the run is to be restarted: its delay must not be lost with the daemon. */
-  plan(run: Run, launch: Launch, environment: Environment): void;
-  start(run: string, options: LaunchOptions & { code?: 'then' }): Promise<Run>;
-  /** Removes the note. */
-  drop(run: string): void;
-  /** Returns the record of a run that goes on later by itself, or whose rollback was refused; null: neither. */
-  goesOn(ended: Ended): Promise<Run | null>;
-}
-
 export class Launcher {
   readonly #context: ProjectContext;
   readonly #device: Device;
@@ -114,7 +104,7 @@ export class Launcher {
   readonly #launching = new Map<string, Run>();
   /** Environments for restarts. The values exist only here and in the trainer. */
   readonly #environments = new Map<string, Environment>();
-  readonly #restartTimers = new Map<NodeJS.Timeout, Run>();
+  readonly #crashed = new CrashedRuns();
   readonly #wroteUntil = new Map<string, number>();
   #disposed = false;
 
@@ -128,16 +118,16 @@ export class Launcher {
 
   /** True if a run is live, launching, or waiting for a restart. */
   get busy(): boolean {
-    return this.#live.size + this.#launching.size + this.#restartTimers.size > 0;
+    return this.#live.size + this.#launching.size + this.#crashed.all.length > 0;
   }
 
-  /** Runs that hold devices: live ones, those being launched, and those that restart after a delay. */
+  /** Runs that hold devices: live ones, those being launched, and those that restart. */
   get claims(): Run[] {
     // Those on engines hold devices of their nodes.
     const live = this.live
       .filter(({ run }) => !run.engine)
       .map((one) => (one.isBeginning ? { ...one.run, cooperative: true } : one.run));
-    const others = [...this.#launching.values(), ...this.#restartTimers.values()];
+    const others = [...this.#launching.values(), ...this.#crashed.all.filter(({ id }) => !this.#launching.has(id))];
     return [...live, ...others.filter(({ id }) => !this.#live.has(id))];
   }
 
@@ -180,7 +170,7 @@ export class Launcher {
 
   dispose(): void {
     this.#disposed = true;
-    for (const timer of this.#restartTimers.keys()) clearTimeout(timer);
+    this.#crashed.dispose();
     for (const live of this.#live.values()) live.dispose();
     this.#live.clear();
   }
@@ -197,6 +187,8 @@ export class Launcher {
 
   async #exclusively<T>(run: Run, work: () => Promise<T>): Promise<T> {
     this.#launching.set(run.id, run);
+    // Whoever starts it does what its restart was for.
+    this.#crashed.forget(run.id);
     try {
       return await work();
     } finally {
@@ -343,14 +335,19 @@ export class Launcher {
     const wroteFiles = live?.writesFiles ?? false;
     // The branch that was there, which need not be that of the run's first session.
     const here = live?.atLaunch ?? ended.run;
+    this.#crashed.hold(ended.run);
     this.#live.delete(ended.run.id);
-    const goesOn = await this.#restarts.goesOn(ended);
-    await this.put(goesOn ?? ended.run);
+    try {
+      const goesOn = await this.#restarts.goesOn(ended);
+      await this.put(goesOn ?? ended.run);
+      if (!goesOn) this.#scheduleRestart(ended);
+    } finally {
+      this.#crashed.release(ended.run.id);
+    }
     const launch = ended.directory.launch();
     const root = launch?.root ?? this.#context.place.root;
     if (wroteFiles) this.#wroteUntil.set(`${root}\0${here.branchId}`, Date.now());
     this.#barrier.ended(root, here);
-    if (!goesOn) this.#scheduleRestart(ended);
     this.#ended(ended.run, root);
     this.#device.changed();
   }
@@ -376,19 +373,23 @@ export class Launcher {
     void this.put(planned);
     const isOriginal = launch && isPrivateCopy(this.#context, run.id, launch.cwd);
     const code = isOriginal ? { code: 'then' as const } : {};
-    const timer = setTimeout(() => {
-      this.#restartTimers.delete(timer);
-      this.#restarts
-        .start(run.id, { root: launch?.root, ...options, ...code })
-        .then((resumed) => this.#live.get(resumed.id)?.update({ restart: { ...next.policy } }))
-        .catch(async (error: Error) => {
-          this.#restarts.drop(run.id);
-          this.#context.log(`${run.name} was not restarted: ${error.message}`);
-          await this.put({ ...run, reason: `${run.reason}; not restarted: ${error.message}` });
-          this.#device.changed();
-        });
-    }, next.delayMs);
-    this.#restartTimers.set(timer, run);
+    this.#crashed.plan(run, next.delayMs, () => this.#restart(run.id, { root: launch?.root, ...options, ...code }));
+  }
+
+  async #restart(id: string, options: Environment & { root?: string; code?: 'then' }): Promise<void> {
+    try {
+      await this.#restarts.start(id, options);
+    } catch (error) {
+      // Somebody may have been faster: then its record is that of another session.
+      if (this.#launching.has(id) || this.#live.has(id)) return;
+      const { message } = error as Error;
+      const run = await this.#context.store.run(id);
+      this.#restarts.drop(id);
+      this.#crashed.forget(id);
+      this.#context.log(`${run?.name ?? id} was not restarted: ${message}`);
+      if (run) await this.put({ ...run, reason: `${run.reason}; not restarted: ${message}` });
+      this.#device.changed();
+    }
   }
 
   async put(run: Run): Promise<Run> {
