@@ -65,8 +65,8 @@ class Others:
             return keras_objects.Attributes({}, {}, [], {}, True)
         ignored = (*_OF_KERAS, "csv_file", "writer", "append", "append_header") if _is_logger(one) else _OF_KERAS
         if hasattr(one, "_set_monitor_op"):
-            # Keras turns its sign when it learns which values are better, in the first epoch of every process.
-            ignored = (*ignored, "min_delta")
+            # Keras sets them when it learns which values are better, in the first epoch of every process.
+            ignored = (*ignored, *(name for name in ("min_delta", "monitor_op") if not _is_named_by_script(type(one), name)))
         return keras_objects.attributes_of(one, ignored, trusts_opaque=is_of_keras, whole=whole)
 
 
@@ -94,6 +94,12 @@ def _matched(callbacks: List[Any], records: List[State]) -> Iterator[Tuple[Optio
         if found is not None:
             left.remove(found)
         yield found, record
+
+
+def _is_named_by_script(kind: type, name: str) -> bool:
+    """Tells whether a method that is not of Keras uses an attribute."""
+    own = [method for cls in kind.__mro__ if not cls.__module__.startswith("keras.") for method in vars(cls).values()]
+    return any(name in code.co_names for code in (getattr(method, "__code__", None) for method in own) if code is not None)
 
 
 def _is_logger(one: Any) -> bool:

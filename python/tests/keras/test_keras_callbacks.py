@@ -11,10 +11,10 @@ from full import full, mostly_full
 from pairs import EACH_EPOCH, each_steps
 
 Give = Callable[[str], Server]
-KNOWN = ["several", "plateau", "early stopping", "best file", "csv", "schedule", "backup", "counts"]
+KNOWN = ["several", "plateau", "early stopping", "best file", "csv", "schedule", "backup", "counts", "own kinds"]
 
 
-@pytest.mark.parametrize("callbacks, place", mostly_full([(one, place) for one in KNOWN for place in ("first", "last")], [("several", "last")]))
+@pytest.mark.parametrize("callbacks, place", mostly_full([(one, place) for one in KNOWN for place in ("first", "last")], [("several", "last"), ("own kinds", "first")]))
 def test_a_callback_goes_on_after_a_kill(server: Give, tmp_path: Path, callbacks: str, place: str) -> None:
     whole = Training(server("tensorflow"), tmp_path / "u", "space", EACH_EPOCH, EPOCHS=7, CALLBACKS=callbacks, PLACE=place, SEED=1)
     ended = whole.whole()
@@ -44,6 +44,12 @@ def test_a_callback_that_hides_its_state_is_named(server: Give, tmp_path: Path) 
     whole = Training(server("tensorflow"), tmp_path, "space", CALLBACKS="hides").whole()
     assert whole.newest().grade == "partial"
     assert "Hides.rates" in whole.newest().missing
+
+
+def test_a_kind_of_kerass_callback_that_compares_in_another_way_is_named(server: Give, tmp_path: Path) -> None:
+    whole = Training(server("tensorflow"), tmp_path, "space", CALLBACKS="turned around").whole()
+    assert whole.newest().grade == "partial"
+    assert "Eager.monitor_op" in whole.newest().missing
 
 
 def test_what_functions_and_models_of_the_script_keep_is_named_and_each_later_checkpoint_says_so(server: Give, tmp_path: Path) -> None:

@@ -219,6 +219,24 @@ class Scripted(keras.callbacks.Callback):
 
 
 K = keras.callbacks
+
+
+class Told(K.ModelCheckpoint):
+    """A kind of Keras' own callback that a script has made."""
+
+    def _save_model(self, epoch, batch, logs):
+        super()._save_model(epoch, batch, logs)
+        logs["saved"] = self.best
+
+
+class Eager(K.ReduceLROnPlateau):
+    """A kind that turns Keras' comparison around after an epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        self.monitor_op = keras.ops.greater
+
+
 CALLBACKS = {
     "none": lambda: [],
     "plateau": lambda: [Scripted(), K.ReduceLROnPlateau("x", mode="min", patience=1, factor=0.5)],
@@ -230,6 +248,8 @@ CALLBACKS = {
     "counts": lambda: [Counts()],
     "several": lambda: [one for name in ("plateau", "best file", "csv", "counts") for one in CALLBACKS[name]()],
     "hides": lambda: [Hides()],
+    "own kinds": lambda: [Scripted(), Told("best.weights.h5", monitor="x", mode="min", save_best_only=True, save_weights_only=True)],
+    "turned around": lambda: [Scripted(), Eager("x", mode="min", patience=1, factor=0.5)],
 }
 
 fit = DATA[E.get("DATA") or "arrays"]()
