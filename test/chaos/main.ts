@@ -1,12 +1,13 @@
 /**
  * `npm run chaos -- --kills N [--seed S]`: kills as often as requested, a third more while branches switch, in the middle of rollbacks, and
- * on failing disks. `-- urgent` instead interrupts runs, `-- sweep` kills the daemon during sweeps, and `-- rollback` has only
- * rollbacks. The last line has the result.
+ * on failing disks. `-- urgent` instead interrupts runs, `-- sweep` kills the daemon during sweeps, `-- rollback` has only
+ * rollbacks, and `-- commands` only scripts with hostile files and non-finite metrics. The last line has the result.
  */
 import { parseArgs } from 'node:util';
 import { Random } from '../../trainer/random.ts';
+import { runCleanups } from '../support/cleanup.ts';
 import { makeRepository } from '../support/repository.ts';
-import { commandRounds } from './commands.ts';
+import { type CommandReport, commandRounds } from './commands.ts';
 import { diskRounds } from './failing-disk.ts';
 import { standaloneFixture } from './fixture.ts';
 import { rollbackRounds } from './rollbacks.ts';
@@ -47,6 +48,11 @@ if (positionals[0] === 'rollback') {
   say(`${hit} kills during rollbacks, ${losses.length} wrong`);
   process.exit(losses.length > 0 ? 1 : 0);
 }
+if (positionals[0] === 'commands') {
+  const report = await commandRounds(kills, Random.seeded(seed), say);
+  await runCleanups();
+  process.exit(tell(report));
+}
 const { fixture, dispose } = standaloneFixture();
 try {
   const report = await chaosRounds(fixture, kills, seed, say);
@@ -73,12 +79,14 @@ try {
     report.kills += onDisk.kills;
     console.log(`${faults} times a disk was full, slow, failing, read-only or without power`);
   } else console.log('NOT RUN: failing disks, since this user cannot mount a file system here');
-  const { hurt } = onCommands;
-  for (const text of [...report.losses, ...report.inexact, ...hurt]) console.log(`! ${text}`);
-  console.log(
-    `${report.kills} kills, ${report.losses.length} losses, ${report.inexact.length} inexact resumes, ${hurt.length} trainings hurt`,
-  );
-  process.exitCode = report.losses.length + report.inexact.length + hurt.length > 0 ? 1 : 0;
+  process.exitCode = tell({ ...report, hurt: onCommands.hurt });
 } finally {
   await dispose();
+}
+
+/** Prints all faults and the result, and returns the exit code. */
+function tell({ kills, losses, inexact, hurt }: CommandReport): number {
+  for (const text of [...losses, ...inexact, ...hurt]) say(`! ${text}`);
+  say(`${kills} kills, ${losses.length} losses, ${inexact.length} inexact resumes, ${hurt.length} trainings hurt`);
+  return losses.length + inexact.length + hurt.length > 0 ? 1 : 0;
 }
