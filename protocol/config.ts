@@ -1,6 +1,7 @@
 /** Schema of `trainstash.json`: optional, JSON with comments. It starts nothing by itself, but `notify` of a trusted folder's live runs. */
 import * as v from 'valibot';
 import { alertsSchema, notifySchema } from './alerts.ts';
+import { namedRecord } from './any-names.ts';
 import { containerSettingSchema } from './containers.ts';
 import { described } from './described.ts';
 import { gpuDemandSchema } from './devices.ts';
@@ -11,7 +12,7 @@ import { changingRollbackSchema, rollbackSchema } from './rollback.ts';
 import { sweepSchema } from './sweep.ts';
 
 const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
-  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(v.string(), paramValue)]),
+  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), namedRecord(v.string(), paramValue)]),
 );
 
 /** Interval: `10m`, `90s`, `1h`, `500 steps`, `2 epochs`, or several of them separated by commas. */
@@ -48,7 +49,7 @@ export const branchesSchema = v.object({
   remotes: v.optional(
     described(
       'Remotes by name. Nothing is sent to one before `trainstash remote add NAME` has accepted it on this machine.',
-      v.record(v.pipe(v.string(), v.regex(REMOTE_NAME)), offeredRemoteSchema),
+      namedRecord(v.pipe(v.string(), v.regex(REMOTE_NAME)), offeredRemoteSchema),
     ),
     {},
   ),
@@ -175,7 +176,7 @@ export const jobSchema = v.strictObject({
   export: v.optional(
     described(
       'Commands by format that convert `${checkpoint}` to `${out}`; a leading `python` means the selected interpreter.',
-      v.record(v.pipe(v.string(), v.regex(/^[\w.-]{1,40}$/)), commandLine),
+      namedRecord(v.pipe(v.string(), v.regex(/^[\w.-]{1,40}$/)), commandLine),
     ),
     {},
   ),
@@ -190,14 +191,14 @@ export const jobSchema = v.strictObject({
   env: v.optional(
     described(
       'Environment variables added to those of the shell; the placeholders of `run` are filled in.',
-      v.record(v.string(), v.string()),
+      namedRecord(v.string(), v.string()),
     ),
     {},
   ),
   params: v.optional(
     described(
       'Values that override the module’s defaults; passed to a command in the way that `args` selects.',
-      v.record(v.string(), paramValue),
+      namedRecord(v.string(), paramValue),
     ),
     {},
   ),

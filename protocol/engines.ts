@@ -1,5 +1,6 @@
 /** Engines: clusters and hosts that runs are sent to. Their settings in `trainstash.json`, and what is known of their jobs. */
 import * as v from 'valibot';
+import { namedRecord } from './any-names.ts';
 import { described } from './described.ts';
 
 export const ENGINE_TYPES = ['slurm', 'ssh', 'ray', 'kubernetes'] as const;
@@ -115,7 +116,7 @@ export const engineNameSchema = v.pipe(
   v.regex(/^(?!\d+$)[A-Za-z0-9][\w-]{0,31}$/),
   v.check((name) => name !== HERE_NAME, `must not be "${HERE_NAME}", which means this machine`),
 );
-export const enginesSchema = v.record(engineNameSchema, engineSchema);
+export const enginesSchema = namedRecord(engineNameSchema, engineSchema);
 
 /** State of a run on an engine, as the engine has told it last. */
 export interface EngineState {

@@ -1,5 +1,6 @@
 /** History of other tools, as the importer finds it. */
 import * as v from 'valibot';
+import { namedRecord } from './any-names.ts';
 import { nameProblem } from './names.ts';
 
 export const TOOLS = [
@@ -20,7 +21,7 @@ export const MOST_NAME_CHARACTERS = 1_000;
 const shortText = v.pipe(v.string(), v.maxLength(MOST_NAME_CHARACTERS));
 const time = v.pipe(v.number(), v.finite());
 const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
-  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(v.string(), paramValue)]),
+  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), namedRecord(v.string(), paramValue)]),
 );
 
 /** A checkpoint of a found run. `place` is an absolute folder, the names of its files are relative to it. */
@@ -39,7 +40,7 @@ export const foundCheckpointSchema = v.object({
   ),
   step: v.nullable(count),
   epoch: v.nullable(count),
-  metrics: v.record(v.string(), v.number()),
+  metrics: namedRecord(v.string(), v.number()),
   isBest: v.boolean(),
 });
 export type FoundCheckpoint = v.InferOutput<typeof foundCheckpointSchema>;
@@ -62,7 +63,7 @@ export type FoundRun = v.InferOutput<typeof foundRunSchema>;
 
 /** Facts that reading a run gives beside its points. */
 export const readRunSchema = v.object({
-  params: v.record(v.string(), paramValue),
+  params: namedRecord(v.string(), paramValue),
   note: shortText,
   startedAt: v.nullable(time),
   endedAt: v.nullable(time),

@@ -1,5 +1,6 @@
 /** Automatic rollback: what a job says about it, and how a param changes. Pure. */
 import * as v from 'valibot';
+import { namedRecord } from './any-names.ts';
 import type { ParamValue } from './domain.ts';
 
 export const TROUBLES = ['nan', 'spike', 'failure'] as const;
@@ -19,7 +20,7 @@ const entries = {
   ),
   then: v.optional(
     v.pipe(
-      v.record(v.string(), change),
+      namedRecord(v.string(), change),
       v.description('Params that change: a new value, or a change of a number such as `*0.5`, `/2`, `+1` or `-0.1`.'),
     ),
     {},

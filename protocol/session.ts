@@ -20,6 +20,7 @@
  */
 import * as v from 'valibot';
 import { allocationSchema } from './allocation.ts';
+import { namedRecord } from './any-names.ts';
 import { containerSchema } from './containers.ts';
 import type { ErrorCode, WireError } from './errors.ts';
 import { INGREDIENT_KINDS, ingredientSchema } from './ingredients.ts';
@@ -76,7 +77,7 @@ export const objectIdSchema = v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/));
 export const MAX_EVENT_BYTES = 1 << 20;
 
 const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
-  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(v.string(), paramValue)]),
+  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), namedRecord(v.string(), paramValue)]),
 );
 
 export const checkpointPolicySchema = v.object({
@@ -94,17 +95,17 @@ export const commandSchema = v.object({
   /** Command. Words that look like secrets are masked: the real ones reach the runner in memory. */
   words: v.pipe(v.array(v.string()), v.minLength(1)),
   cwd: v.string(),
-  env: v.record(v.string(), v.string()),
+  env: namedRecord(v.string(), v.string()),
   /** Absolute path of the folder for the run's own files, the same in all of its sessions. */
   dir: v.string(),
   /** Files to store as checkpoints, relative to `root`; empty: those that look like one. */
   checkpoints: v.array(v.string()),
   /** Parts that checkpoints of earlier sessions and runs had, by series of files. */
-  parts: v.optional(v.record(v.string(), v.array(v.string())), {}),
+  parts: v.optional(namedRecord(v.string(), v.array(v.string())), {}),
   /** True if the Python package wrote the checkpoint to continue from. */
   usesPackage: v.optional(v.boolean(), false),
   /** Versions of the interpreter and of the packages that affect its numbers. */
-  facts: v.record(v.string(), v.string()),
+  facts: namedRecord(v.string(), v.string()),
   container: v.optional(containerSchema),
 });
 export type LaunchCommand = v.InferOutput<typeof commandSchema>;
@@ -125,7 +126,7 @@ export const launchSchema = v.object({
   /** Path of the training module, relative to `cwd`; empty for a command. */
   module: v.string(),
   command: v.optional(v.nullable(commandSchema), null),
-  params: v.record(v.string(), paramValue),
+  params: namedRecord(v.string(), paramValue),
   seed: v.number(),
   backend: v.string(),
   /** Options of the backend: the folder of its npm package if it is not bundled, and the number of threads. */
@@ -150,7 +151,7 @@ export const launchSchema = v.object({
         framework: v.optional(v.nullable(v.string()), null),
       }),
       /** Params that the checkpoint was taken with. */
-      params: v.optional(v.record(v.string(), paramValue), {}),
+      params: v.optional(namedRecord(v.string(), paramValue), {}),
       /** Differences (`data`, `backend`, `package`) that the user accepted. */
       accept: v.array(v.string()),
       /**
@@ -179,7 +180,7 @@ export const launchSchema = v.object({
   /** Batches to leave out after the checkpoint, or at the beginning. */
   skip: v.optional(v.nullable(skipSchema), null),
   /** Newest finite values of the watched metrics before the checkpoint, by name: a spike right after it is found by them. */
-  recent: v.optional(v.record(v.string(), v.array(v.number())), {}),
+  recent: v.optional(namedRecord(v.string(), v.array(v.number())), {}),
   monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
   keep: v.object({ last: v.number(), every: v.nullable(v.number()) }),
   /** Remote to which its checkpoints are sent; null: the job says nothing. */
@@ -240,11 +241,11 @@ export const eventSchema = v.variant('type', [
     epoch: v.number(),
     totalSteps: v.nullable(v.number()),
     stepsPerEpoch: v.nullable(v.number()),
-    environment: v.record(v.string(), v.string()),
+    environment: namedRecord(v.string(), v.string()),
     monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
     /** Retention that the script sets where the job does not. */
     keep: v.optional(v.nullable(v.object({ last: v.number(), every: v.nullable(v.number()) }))),
-    params: v.record(v.string(), paramValue),
+    params: namedRecord(v.string(), paramValue),
     /** True if it saves on request and pauses at a step boundary; false: a script that knows nothing of Trainstash. */
     cooperative: v.optional(v.boolean(), true),
     /** True if it is not cooperative yet but will be, since its script imports the package. */
@@ -255,7 +256,7 @@ export const eventSchema = v.variant('type', [
     ...head,
     step: v.number(),
     epoch: v.number(),
-    values: v.record(v.string(), wireNumberSchema),
+    values: namedRecord(v.string(), wireNumberSchema),
   }),
   /** Planned length, as soon as the trainer knows it after `started`. */
   v.object({
@@ -320,8 +321,8 @@ export const checkpointFileSchema = v.object({
   ingredients: v.optional(v.nullable(v.array(ingredientSchema))),
   /** Previous checkpoint in this session, or the one that the session resumed from. */
   parent: v.nullable(idSchema),
-  metrics: v.record(v.string(), wireNumberSchema),
-  environment: v.record(v.string(), v.string()),
+  metrics: namedRecord(v.string(), wireNumberSchema),
+  environment: namedRecord(v.string(), v.string()),
   data: v.nullable(v.object({ fingerprint: v.string(), samples: v.nullable(v.number()) })),
   /** Digest that equal states share although their files contain run times or ids; absent: that of the files. */
   sum: v.optional(v.nullable(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)))),

@@ -1,5 +1,6 @@
 /** Sweeps: what a job says about them, and their records. Pure. */
 import * as v from 'valibot';
+import { namedRecord } from './any-names.ts';
 import { type GpuDemand, gpuDemandSchema } from './devices.ts';
 import type { CodeIdentity, Monitor, Params, ParamValue, Run } from './domain.ts';
 
@@ -30,7 +31,7 @@ function described<const S extends v.GenericSchema>(text: string, schema: S) {
 }
 
 const value: v.GenericSchema<unknown> = v.lazy(() =>
-  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(value), v.record(v.string(), value)]),
+  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(value), namedRecord(v.string(), value)]),
 );
 
 const choice = v.pipe(v.array(value), v.minLength(1), v.maxLength(10_000)) as unknown as v.GenericSchema<ParamValue[]>;
@@ -85,7 +86,7 @@ const settings = {
     // Types of values nest without end, which is too deep for that of a default.
     described(
       'Params that vary, each with its values: a list, or a range.',
-      v.record(v.string(), rangeSchema) as v.GenericSchema<Record<string, unknown>, Record<string, Range>>,
+      namedRecord(v.string(), rangeSchema) as v.GenericSchema<Record<string, unknown>, Record<string, Range>>,
     ),
     {},
   ),
@@ -121,7 +122,7 @@ export const sweepPlanSchema = v.object({
   /** Number of runs. */
   runs: v.pipe(whole, v.minValue(1), v.maxValue(MOST_RUNS)),
   /** Params that all its runs are given. */
-  fixed: v.record(v.string(), value as v.GenericSchema<ParamValue>),
+  fixed: namedRecord(v.string(), value as v.GenericSchema<ParamValue>),
 });
 export type SweepPlan = v.InferOutput<typeof sweepPlanSchema>;
 

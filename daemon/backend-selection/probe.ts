@@ -1,6 +1,7 @@
 /** Tries a backend in a separate process, which contains a driver that hangs or crashes. */
 import { spawn } from 'node:child_process';
 import * as v from 'valibot';
+import { namedRecord } from '../../protocol/any-names.ts';
 import { testVariables, trainingEnvironment } from '../../session/launch.ts';
 import type { Candidate } from './candidates.ts';
 
@@ -17,7 +18,7 @@ export interface Probe {
 
 const replySchema = v.union([
   v.object({
-    environment: v.record(v.string(), v.string()),
+    environment: namedRecord(v.string(), v.string()),
     stepMs: v.nullable(v.number()),
     unsupported: v.array(v.string()),
   }),

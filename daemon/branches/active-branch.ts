@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { readJson, syncDirectory, writeJson } from '../../base/files.ts';
 import { inside } from '../../base/inside.ts';
+import { namedRecord } from '../../protocol/any-names.ts';
 import { idSchema, objectIdSchema } from '../../protocol/session.ts';
 import { durableStep } from './crash.ts';
 import { type RawPath, rawPathSchema } from './paths.ts';
@@ -43,7 +44,7 @@ const filesSchema = v.object({ id: v.string(), files: v.array(v.tuple([rawPathSc
 /**
  * Runs that were paused because HEAD left their branch, by branch id. `left`: the branch's files have left since, too.
  */
-const pausedSchema = v.record(v.string(), v.object({ runs: v.array(idSchema), left: v.boolean() }));
+const pausedSchema = namedRecord(v.string(), v.object({ runs: v.array(idSchema), left: v.boolean() }));
 export type PausedRuns = v.InferOutput<typeof pausedSchema>;
 
 const consentSchema = v.object({ follow: v.boolean() });

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { readJson, writeJson } from '../../base/files.ts';
+import { namedRecord } from '../../protocol/any-names.ts';
 import type { FoundCheckpoint } from '../../protocol/imports.ts';
 
 const FILE = 'imports.json';
@@ -22,7 +23,7 @@ export class KnownImports {
 
   constructor(store: string) {
     this.#path = join(store, FILE);
-    const read = v.safeParse(v.record(v.string(), knownSchema), readJson(this.#path));
+    const read = v.safeParse(namedRecord(v.string(), knownSchema), readJson(this.#path));
     this.#known = new Map(Object.entries(read.success ? read.output : {}));
   }
 

@@ -5,6 +5,7 @@
  */
 import * as v from 'valibot';
 import { readJson, writeJson } from '../../base/files.ts';
+import { namedRecord } from '../../protocol/any-names.ts';
 import type { Proof } from '../../protocol/domain.ts';
 import { readProof } from '../store/catalog/rows.ts';
 import { failureOf } from '../store/failures.ts';
@@ -16,11 +17,11 @@ export interface Marked {
 }
 
 const knownSchema = v.object({
-  checkpoints: v.record(
+  checkpoints: namedRecord(
     v.string(),
     v.nullable(v.object({ tags: v.array(v.string()), proof: v.optional(v.unknown(), null) })),
   ),
-  notes: v.record(v.string(), v.string()),
+  notes: namedRecord(v.string(), v.string()),
 });
 
 export class KnownThere {

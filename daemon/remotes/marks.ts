@@ -3,6 +3,7 @@
  * newest counts.
  */
 import * as v from 'valibot';
+import { namedRecord } from '../../protocol/any-names.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { readProof } from '../store/catalog/rows.ts';
@@ -22,7 +23,7 @@ const LAST_TIME = 999_999_999_999_999;
 const marksSchema = v.object({
   format: v.literal(1),
   remote: v.string(),
-  checkpoints: v.record(
+  checkpoints: namedRecord(
     v.string(),
     v.object({
       tags: v.pipe(v.array(v.pipe(v.string(), v.maxLength(256))), v.maxLength(MAX_TAGS)),

@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as v from 'valibot';
+import { namedRecord } from '../../protocol/any-names.ts';
 import type { Run, Session } from '../../protocol/domain.ts';
 import { idSchema } from '../../protocol/session.ts';
 import type { ExchangedRun, PointCounts, SeriesPart } from '../store/api/exchange.ts';
@@ -35,7 +36,7 @@ const headSchema = v.object({
   pushedAt: v.number(),
   run: v.unknown(),
   sessions: v.pipe(v.array(v.unknown()), v.maxLength(10_000)),
-  totals: v.record(idSchema, v.record(name, count)),
+  totals: namedRecord(idSchema, namedRecord(name, count)),
   series: v.pipe(v.array(v.object({ session: idSchema, name, from: count, count })), v.maxLength(100_000)),
   columns: v.string(),
 });

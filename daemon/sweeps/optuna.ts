@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface, type Interface } from 'node:readline';
 import * as v from 'valibot';
+import { namedRecord } from '../../protocol/any-names.ts';
 import type { Params } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { SweepPlan } from '../../protocol/sweep.ts';
@@ -13,7 +14,7 @@ const PROBE_MS = 20_000;
 
 const failure = v.object({ error: v.picklist(['missing', 'failed']), text: v.string() });
 const trial = v.pipe(v.number(), v.integer(), v.minValue(0));
-const drawn = v.object({ trial, params: v.record(v.string(), v.unknown()) });
+const drawn = v.object({ trial, params: namedRecord(v.string(), v.unknown()) });
 const verdict = v.object({ prune: v.boolean(), step: v.optional(v.number()) });
 const chosen = v.object({ trials: v.array(trial) });
 const done = v.object({ ok: v.boolean() });

@@ -6,6 +6,7 @@
  * `root` in params is any folder inside a project; the daemon finds the project from it.
  */
 import * as v from 'valibot';
+import { namedRecord } from '../any-names.ts';
 
 export const MAX_MESSAGE_BYTES = 1 << 20;
 
@@ -38,11 +39,11 @@ export const word = v.pipe(
 );
 export const text = v.pipe(word, v.maxLength(4096));
 export const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
-  v.union([word, v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(word, paramValue)]),
+  v.union([word, v.number(), v.boolean(), v.null(), v.array(paramValue), namedRecord(word, paramValue)]),
 );
-export const params = v.record(text, paramValue);
+export const params = namedRecord(text, paramValue);
 /** Environment variables. Their values stay in the memory of daemon and runner and are never written to disk. */
-export const environment = v.record(word, word);
+export const environment = namedRecord(word, word);
 export const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 export const root = v.pipe(text, v.description('any folder inside the project'));
 

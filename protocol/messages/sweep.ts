@@ -1,5 +1,6 @@
 /** Messages about sweeps. */
 import * as v from 'valibot';
+import { namedRecord } from '../any-names.ts';
 import { gpuDemandSchema } from '../devices.ts';
 import type { Run } from '../domain.ts';
 import { PRUNERS, rangeSchema, SAMPLERS, type SweepSummary } from '../sweep.ts';
@@ -17,7 +18,7 @@ export const sweepStart = request<SweepSummary>()(
     environment,
     interpreter: v.optional(text),
     job: text,
-    set: v.optional(v.record(text, rangeSchema)),
+    set: v.optional(namedRecord(text, rangeSchema)),
     /** Params that all runs are given. */
     params: v.optional(params),
     sampler: v.optional(v.picklist(SAMPLERS)),

@@ -1,5 +1,6 @@
 /** Reads what `kubectl get jobs,pods -o json` prints. Pure. */
 import * as v from 'valibot';
+import { namedRecord } from '../../../protocol/any-names.ts';
 import type { JobEnd, JobState } from '../contract.ts';
 import { KEY_LABEL } from './manifest.ts';
 
@@ -13,7 +14,7 @@ const itemSchema = v.object({
     name: v.string(),
     creationTimestamp: v.optional(v.string(), ''),
     deletionTimestamp: v.optional(v.string()),
-    labels: v.optional(v.record(v.string(), v.string()), {}),
+    labels: v.optional(namedRecord(v.string(), v.string()), {}),
     ownerReferences: v.optional(v.array(v.object({ name: v.string() })), []),
   }),
   spec: v.optional(v.object({ nodeName: v.optional(v.string(), '') }), { nodeName: '' }),

@@ -1,6 +1,7 @@
 /** Runs that wait to be pushed to one remote, and its trouble. A file that survives the daemon, and the machine. */
 import * as v from 'valibot';
 import { readJson, writeJsonBeside } from '../../../base/files.ts';
+import { namedRecord } from '../../../protocol/any-names.ts';
 import { type PushPolicy, pushPolicySchema } from '../../../protocol/pushing.ts';
 import { idSchema } from '../../../protocol/session.ts';
 
@@ -19,7 +20,7 @@ export type Failing = v.InferOutput<typeof failingSchema>;
 
 const waitingSchema = v.object({ policy: pushPolicySchema, since: v.number() });
 const queueSchema = v.object({
-  runs: v.record(idSchema, waitingSchema),
+  runs: namedRecord(idSchema, waitingSchema),
   failing: v.nullable(failingSchema),
 });
 

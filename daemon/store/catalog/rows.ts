@@ -6,6 +6,7 @@
  */
 import * as v from 'valibot';
 import { allocationSchema } from '../../../protocol/allocation.ts';
+import { namedRecord } from '../../../protocol/any-names.ts';
 import { gpuDemandSchema } from '../../../protocol/devices.ts';
 import {
   type Checkpoint,
@@ -66,7 +67,7 @@ const rollback = v.object({
   step: v.number(),
   toStep: told,
   session: id,
-  set: v.record(text, v.union([text, v.number(), v.boolean()])),
+  set: namedRecord(text, v.union([text, v.number(), v.boolean()])),
   skip: v.nullable(skipSchema),
   at: v.number(),
 });
@@ -89,7 +90,7 @@ const runRecord = recordOf<Run>({
   code: [v.nullable(object), null],
   codeLeftOut: [v.array(text), none],
   params: [
-    v.record(
+    namedRecord(
       text,
       v.custom((param) => isShallow(param, MAX_DEPTH)),
     ),
@@ -112,7 +113,7 @@ const runRecord = recordOf<Run>({
   stepsPerEpoch: [told, null],
   etaSeconds: [told, null],
   // Numbers that are not finite have become null or a word in JSON.
-  metrics: [v.record(text, v.record(text, v.union([v.null(), v.number(), text]))), nothing],
+  metrics: [namedRecord(text, namedRecord(text, v.union([v.null(), v.number(), text]))), nothing],
   monitor: [v.nullable(v.object({ metric: text, mode: v.picklist(['min', 'max']) })), null],
   parent: [v.nullable(v.object({ run: id, checkpoint: id, step: v.number() })), null],
   checkpoints: [count, 0],
@@ -197,7 +198,7 @@ const sessionRecord = recordOf<Session>({
   startedAt: [v.number(), 0],
   endedAt: [told, null],
   resumedFrom: [v.nullable(v.object({ checkpoint: id, step: v.number() })), null],
-  environment: [v.record(text, text), nothing],
+  environment: [namedRecord(text, text), nothing],
   offered: [v.optional(v.nullable(v.object({ checkpoint: id, step: v.number() }))), null],
   firstStep: [v.optional(told), null],
   identity: [v.optional(codeIdentity), undefined],
@@ -230,7 +231,7 @@ const checkpointRecord = recordOf<Checkpoint>({
   proof: [v.nullable(proofSchema), null],
   stateDigest: [text, ''],
   parent: [v.nullable(id), null],
-  metrics: [v.record(text, v.union([v.null(), v.number(), text])), nothing],
+  metrics: [namedRecord(text, v.union([v.null(), v.number(), text])), nothing],
   trashedAt: [told, null],
   keep: [v.optional(v.literal(true)), undefined],
   trouble: [v.optional(v.picklist(['nan', 'spike'])), undefined],
