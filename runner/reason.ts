@@ -5,6 +5,7 @@
 import { basename } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { type ProcessEnd, signalName, signalOf } from '../session/ending.ts';
+import { readMetricLine } from './lines.ts';
 
 export interface Death extends ProcessEnd {
   /** The end of its output. */
@@ -33,7 +34,7 @@ export function reasonOf(death: Death): Reason {
   const rank = signalOf(death) === null ? failedRank(lines) : null;
   const end: ProcessEnd = rank ?? death;
   const signal = signalOf(end);
-  const error = signal === null ? lastError(lines, rank?.rank ?? null) : null;
+  const error = signal === null ? lastError(lines, rank, end.code) : null;
   const what = signal === null ? (error?.text ?? usageError(lines, death.words)) : describeSignal(signal, death);
   const number = rank?.rank ?? error?.rank ?? null;
   const who = number === null ? '' : `rank ${number}: `;
@@ -77,13 +78,20 @@ const ERROR = /^([A-Za-z_][\w.]*)(?:: .*|:)?$/;
 const RANK = /\[rank(\d+)\]/;
 /** Compile errors of a script have no traceback. */
 const UNTRACED = /^(SyntaxError|IndentationError|TabError): /;
+/** Exit code of Python and Node after an exception that nobody handled. */
+const UNHANDLED = 1;
 const FRAME_OF_NODE = /^ {4}at .+:\d+/;
 /** Errors that launchers raise when a process that they started has ended. */
 const LAUNCHER_ERROR = /(^|\.)(ChildFailedError|CalledProcessError|ProcessRaisedException|ProcessExitedException)$/;
 
-/** Finds the error that ended the command: of the rank that failed first, not of the launcher that noticed it. */
-function lastError(lines: readonly string[], rank: number | null): PrintedError | null {
+/**
+ * Finds the error that ended the command: of the rank that failed first, not of the launcher that noticed it. An error that the
+ * script handled, and went on from, is not it.
+ */
+function lastError(lines: readonly string[], rank: RankEnd | null, code: number | null): PrintedError | null {
+  const from = rank === null ? firstAfterHandled(lines, code) : 0;
   const errors = lines.flatMap((line, i) => {
+    if (i < from) return [];
     const prefix = TRACEBACK.exec(line)?.[1];
     if (prefix !== undefined) return errorAfter(lines, i + 1, prefix) ?? [];
     const [, errorClass] =
@@ -91,8 +99,21 @@ function lastError(lines: readonly string[], rank: number | null): PrintedError 
     return errorClass ? [{ text: line, errorClass, rank: null }] : [];
   });
   const own = errors.filter(({ errorClass }) => !LAUNCHER_ERROR.test(errorClass));
-  const ofRank = own.filter((error) => rank !== null && error.rank === rank);
+  const ofRank = own.filter((error) => rank !== null && rank.rank !== null && error.rank === rank.rank);
   return ofRank.at(-1) ?? own.at(-1) ?? errors.at(-1) ?? null;
+}
+
+/** Returns the index of the first line that may be about the end: the training was still going on before it. */
+function firstAfterHandled(lines: readonly string[], code: number | null): number {
+  const trained = lines.findLastIndex((line) => readMetricLine(line) !== null);
+  // An exception that nobody handles ends Python and Node with 1, and a library may print after it. With any other code the script
+  // chose to end, and an error is the reason only if it is the last that was printed.
+  if (code === UNHANDLED) return trained + 1;
+  const last = lines.findLastIndex((line) => line.trim() !== '');
+  const start = lines.findLastIndex((line) => TRACEBACK.test(line));
+  const error = errorAfter(lines, start + 1, TRACEBACK.exec(lines[start] ?? '')?.[1] ?? '');
+  const isLast = UNTRACED.test(lines[last] ?? '') || (start >= 0 && error?.text === lines[last]);
+  return isLast ? trained + 1 : lines.length;
 }
 
 /** Frames are indented; the first line with the same prefix that is not indented is the error. */

@@ -34,10 +34,22 @@ describe('the reason of a death', () => {
     },
   );
 
-  test.each(PRINTED.filter((output) => !output.includes('Traceback')))(
-    'with an exit code is that code, whatever was printed last: %j',
-    (output) => {
-      expect(why({ code: 3, output })).toBe('exit code 3');
+  test.each(PRINTED)('with an exit code is that code, whatever was printed last: %j', (output) => {
+    expect(why({ code: 3, output })).toBe('exit code 3');
+  });
+
+  const HANDLED = 'Traceback (most recent call last):\n  File "a.py", line 3\nValueError: old\n';
+  test.each([
+    ['Epoch 4/10\n', 7, 'exit code 7'],
+    ['Done\n', 3, 'exit code 3'],
+    ['after\n\n', 2, 'exit code 2'],
+    ['trainstash step=5 loss=1\nEpoch 4/10\n', 1, 'exit code 1'],
+    ['', 7, 'ValueError: old (exit code 7)'],
+    ['Epoch 4/10\n', 1, 'ValueError: old (exit code 1)'],
+  ])(
+    'is an error that was printed only where nothing shows that the script went on: %j, %i',
+    (rest, code, expected) => {
+      expect(why({ code, output: `${HANDLED}${rest}` })).toBe(expected);
     },
   );
 
