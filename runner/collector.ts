@@ -80,6 +80,8 @@ export class Collector {
   readonly #parts: Parts;
   readonly #labels: Labels;
   /** Checkpoints whose step may be corrected by output that is printed later. */
+  /** Names that no text can hold, of files and folders from before the session. */
+  #unnameableBefore: ReadonlySet<string> = new Set();
   readonly #unsettled = new Map<string, Found>();
   /**
    * States in which groups were found incomplete, with the time. A file that is being rewritten can show its new size with its
@@ -110,7 +112,9 @@ export class Collector {
 
   /** Records the existing files; call it before the command starts, since they do not belong to the run. */
   async begin(): Promise<void> {
-    this.#seen.begin([...(await this.#setup.looker.look()).files.values()]);
+    const { files, unnameable } = await this.#setup.looker.look();
+    this.#unnameableBefore = new Set(unnameable);
+    this.#seen.begin([...files.values()]);
   }
 
   /** True if the files from before the session are known; without them nothing can be taken. */
@@ -120,11 +124,17 @@ export class Collector {
 
   /** `ended`: the script has ended, so files need not be stable first. Rejects with InspectionFailed. */
   async look(ended: boolean): Promise<ScanResult> {
-    const { files: found, truncated, tookMs } = await this.#setup.looker.look();
+    const { files: found, truncated, unnameable, tookMs } = await this.#setup.looker.look();
     if (truncated)
       this.#notifyOnce(
         'manyFolders',
         'The project has too many folders to scan. Name the checkpoint files with "checkpoints" in the job.',
+      );
+    const nameless = unnameable.find((path) => !this.#unnameableBefore.has(path));
+    if (nameless !== undefined)
+      this.#notifyOnce(
+        'unnameable',
+        `A file or folder was not kept, since its name is not UTF-8: ${nameless}. Name it otherwise in the script.`,
       );
     const files = [...found.values()].filter(({ mtimeMs }) => mtimeMs <= this.#notAfter);
     // The first scan failed: files older than the run do not belong to it.

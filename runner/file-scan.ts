@@ -13,6 +13,9 @@ const SKIPPED =
 const YOUNG_MS = 2_000;
 const MAX_FOLDERS = 20_000;
 const MAX_DEPTH = 24;
+/** Stands in a decoded name for bytes that are not UTF-8; a path with it leads nowhere. */
+const UNDECODABLE = '\uFFFD';
+const MAX_UNNAMEABLE = 20;
 
 interface Folder {
   mtimeMs: number;
@@ -35,6 +38,8 @@ export class FolderScan {
   readonly #known = new Map<string, Folder>();
   /** True if there were more folders than the limit. */
   truncated = false;
+  /** Files and folders of the last look that no text can name, as far as it can: their names are not UTF-8. */
+  unnameable: string[] = [];
 
   constructor(setup: FolderScanSetup) {
     this.#setup = setup;
@@ -43,6 +48,7 @@ export class FolderScan {
   look(): FoundState[] {
     const { root, starts } = this.#setup;
     const found: FoundState[] = [];
+    this.unnameable = [];
     const seen = new Set<string>();
     const pending = starts.map((path) => ({ path, depth: 0 }));
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -54,17 +60,25 @@ export class FolderScan {
       }
       seen.add(path);
       const folder = this.#folder(path);
-      if (!folder) continue;
+      if (!folder) {
+        this.#noteName(path);
+        continue;
+      }
       if (depth < MAX_DEPTH)
         for (const name of folder.folders) pending.push({ path: under(path, name), depth: depth + 1 });
       for (const name of folder.files) {
         const file = under(path, name);
         const stat = statOf(join(root, file));
         if (stat?.isFile()) found.push(describe(file, stat));
+        else this.#noteName(file);
       }
     }
     for (const path of this.#known.keys()) if (!seen.has(path)) this.#known.delete(path);
     return found;
+  }
+
+  #noteName(path: string): void {
+    if (path.includes(UNDECODABLE) && this.unnameable.length < MAX_UNNAMEABLE) this.unnameable.push(path);
   }
 
   #folder(path: string): Folder | null {

@@ -31,6 +31,8 @@ export interface ScanSummary {
   isWhole: boolean;
   /** True if there are more folders than the limit. */
   truncated: boolean;
+  /** Some of the files and folders whose names are not UTF-8, as far as text can name them. */
+  unnameable: string[];
   /** Processor time, roughly. */
   tookMs: number;
 }

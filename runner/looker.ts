@@ -28,6 +28,7 @@ export interface FileScan {
   /** All files that exist now. */
   files: ReadonlyMap<string, FoundState>;
   truncated: boolean;
+  unnameable: readonly string[];
   tookMs: number;
 }
 
@@ -67,7 +68,8 @@ export class Looker {
       for (const path of gone) this.#files.delete(path);
     }
     this.#generation = looked.generation;
-    return { files: this.#files, truncated: looked.truncated, tookMs: looked.tookMs };
+    const { truncated, unnameable, tookMs } = looked;
+    return { files: this.#files, truncated, unnameable, tookMs };
   }
 
   /**

@@ -41,7 +41,8 @@ export class WatchedFiles {
     // A number that no earlier process has used.
     this.#generation = Math.max(this.#generation, since) + 1;
     const truncated = this.#project.truncated || this.#own.truncated;
-    return { generation: this.#generation, isWhole, truncated, changed, gone };
+    const unnameable = [...this.#project.unnameable, ...this.#own.unnameable];
+    return { generation: this.#generation, isWhole, truncated, unnameable, changed, gone };
   }
 
   *#files(): Generator<FoundState> {

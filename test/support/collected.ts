@@ -25,8 +25,8 @@ function lookerOf(root: string): CollectorSetup['looker'] {
   const watched = new WatchedFiles({ root, dir: join(root, 'own'), checkpoints: [] });
   return {
     look: async () => {
-      const { changed, truncated } = watched.look(0);
-      return { files: new Map(changed.map((file) => [file.path, file])), truncated, tookMs: 0 };
+      const { changed, truncated, unnameable } = watched.look(0);
+      return { files: new Map(changed.map((file) => [file.path, file])), truncated, unnameable, tookMs: 0 };
     },
     firstIncomplete: async (files) => firstIncomplete({ do: 'whole', files }),
     gradeOf: async (paths) => gradeOf(await inspectFiles(paths)),

@@ -1,5 +1,5 @@
 /** Files that make one checkpoint: parts that come late, one that is overwritten, and those that are left alone. */
-import { rmSync, statSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Bench, STILL_MS, safetensors } from '../support/collected.ts';
@@ -194,3 +194,16 @@ function zip(): Buffer {
   end.writeUInt32LE(31, 16);
   return Buffer.concat([local, name, central, name, end]);
 }
+
+test('a new file whose name is not UTF-8 is named in a notice, and one from before is not', async () => {
+  const bench = new Bench({ before: { 'model_step1.pt': 'x' } });
+  const place = (name: string) => Buffer.concat([Buffer.from(`${bench.root}/`), Buffer.from(name, 'latin1')]);
+  await bench.look();
+  expect(bench.notices).toEqual([]);
+  writeFileSync(place('mod\xe9l_step2.pt'), 'x');
+  await bench.look();
+  await bench.look(true);
+  expect(bench.notices).toEqual([
+    'A file or folder was not kept, since its name is not UTF-8: mod\uFFFDl_step2.pt. Name it otherwise in the script.',
+  ]);
+});
