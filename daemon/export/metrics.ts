@@ -12,6 +12,9 @@ import type { ExportedFile } from '../tensors/requests.ts';
 /** Size of a write: more would take memory, less would be slow. */
 const BUFFER_CHARACTERS = 1 << 20;
 
+/** First columns of a CSV file. */
+const OWN_COLUMNS: readonly string[] = ['step', 'seconds'];
+
 interface Row {
   step: number;
   /** Seconds since the run's first start. */
@@ -28,7 +31,12 @@ export async function writeMetrics(
 ): Promise<{ files: ExportedFile[]; notes: string[] }> {
   const series = all.map(lastOfEachStep);
   const notes = notesOf(all, series);
-  if (format === 'csv') return { files: [await writeFile('', path, csvOf(series))], notes };
+  if (format === 'csv') {
+    const columns = columnsOf(series);
+    for (const [i, { name }] of series.entries())
+      if (columns[i] !== name) notes.push(`The metric "${name}" has the column "${columns[i]}".`);
+    return { files: [await writeFile('', path, csvOf(series, columns))], notes };
+  }
   if (format === 'json') return { files: [await writeFile('', path, jsonOf(series))], notes };
   mkdirSync(path);
   const startedAt = run.startedAt ?? run.createdAt;
@@ -83,11 +91,23 @@ function* rowsOf(series: readonly MetricSeries[]): Generator<Row> {
   }
 }
 
-function csvOf(series: readonly MetricSeries[]): Generator<Uint8Array> {
+/** Names the columns of metrics, none of them as a column of ours. */
+function columnsOf(series: readonly MetricSeries[]): string[] {
+  const taken = new Set([...OWN_COLUMNS, ...series.map(({ name }) => name)]);
+  return series.map(({ name }) => {
+    if (!OWN_COLUMNS.includes(name)) return name;
+    let column = name;
+    while (taken.has(column)) column += ' (metric)';
+    taken.add(column);
+    return column;
+  });
+}
+
+function csvOf(series: readonly MetricSeries[], columns: readonly string[]): Generator<Uint8Array> {
   const names = series.map(({ name }) => name);
   return buffered(
     (function* lines() {
-      yield `${['step', 'seconds', ...names].map(csvText).join(',')}\r\n`;
+      yield `${[...OWN_COLUMNS, ...columns].map(csvText).join(',')}\r\n`;
       for (const { step, time, values } of rowsOf(series)) {
         const cells = names.map((name) => values.find(({ tag }) => tag === name)?.value);
         yield `${[step, time, ...cells].map((cell) => (cell === undefined ? '' : csvNumber(cell))).join(',')}\r\n`;
