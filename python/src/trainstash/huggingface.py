@@ -237,8 +237,8 @@ class _Training:
 
     def log(self, state: Any, logs: Mapping[str, Any]) -> None:
         metrics = {name: value for name, value in logs.items() if not name.endswith(_RUN_TIMES) and name not in ("epoch", "step")}
-        if not self._is_over:
-            self._of_fit.log(state.global_step, int(state.epoch or 0), metrics, validated=any(name.startswith("eval_") for name in metrics))
+        if self._fit is not None and not self._is_over:  # A script may evaluate before it trains.
+            self._fit.log(state.global_step, int(state.epoch or 0), metrics, validated=any(name.startswith("eval_") for name in metrics))
 
     def end(self) -> None:
         """Ends the fit. One that was loaded as it was at its end leaves random numbers and counts as they were then."""

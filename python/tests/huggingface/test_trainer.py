@@ -19,6 +19,10 @@ def test_from_inside_an_epoch(launcher: Launcher, tmp_path: Path, step: int) -> 
     Trial(launcher, tmp_path, {}).expect_exact(step)
 
 
+def test_an_evaluation_before_the_training_belongs_to_none(launcher: Launcher, tmp_path: Path) -> None:
+    Trial(launcher, tmp_path, {"evaluates first": True}).expect_exact(8)
+
+
 RANDOM: Dict[str, Dict[str, Any]] = {
     "items that draw from everything": {"data": "noisy"},
     "items, made by workers": {"data": "noisy", "args": {"dataloader_num_workers": 2}},

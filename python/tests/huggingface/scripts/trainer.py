@@ -293,6 +293,8 @@ if __name__ == "__main__":
     if RESUMED and HOW.get("output is gone"):
         shutil.rmtree(OUT, ignore_errors=True)
     trainer = made()
+    if HOW.get("evaluates first"):
+        trainer.evaluate(Rows(8))
     trainer.train(**HOW.get("train", {}))
     leave(trainer)
     sys.stdout.flush()
