@@ -61,6 +61,29 @@ test('a damaged chunk is never restored: the error names the checkpoint, and not
   expect(readdirSync(folder).filter((name) => name.includes('back'))).toEqual([]);
 });
 
+test('content that was cut to nothing is refused, and what the catalog knows stays until a copy is back', async () => {
+  const folder = temporaryFolder();
+  const path = join(folder, 'store');
+  const opened = await open(path);
+  const saved = await save(opened, makeCheckpoint(folder, opened.session.id, 1, 1, 1));
+  await opened.store.close();
+  const worker = pathToFileURL(join(DIST, 'store-worker.js'));
+  const copy = readFileSync(join(path, 'objects.db'));
+  writeFileSync(join(path, 'objects.db'), '');
+  for (const _ of [1, 2])
+    await expect(startStore(worker, { path })).rejects.toMatchObject({
+      code: 'storeUnusable',
+      data: { reason: 'the file is empty' },
+    });
+  expect(readFileSync(join(path, 'objects.db'))).toHaveLength(0);
+  writeFileSync(join(path, 'objects.db'), copy);
+  const again = await startStore(worker, { path });
+  afterwards(() => again.close());
+  expect((await again.fsck(false)).problems).toEqual([]);
+  await again.restoreCheckpoint(saved.id, join(folder, 'back'));
+  expect(readFileSync(join(folder, 'back', STATE_FILE))).toEqual(readFileSync(join(folder, saved.id, STATE_FILE)));
+});
+
 test('a catalog that is garbage or gone is rebuilt: checkpoints, tags, trash, metrics and runs are back', async () => {
   const folder = temporaryFolder();
   const path = join(folder, 'store');

@@ -1,5 +1,5 @@
 /** Opens the two databases of a store: content unchanged or not at all; a damaged catalog is rebuilt. */
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Database } from '../../../base/sqlite.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
@@ -12,6 +12,7 @@ import { openObjectsDatabase } from '../objects/objects-schema.ts';
 import { fillCatalog } from '../rebuild.ts';
 
 export function openObjects(path: string): Objects {
+  refuseEmptied(path);
   try {
     return new Objects(openObjectsDatabase(path));
   } catch (error) {
@@ -23,6 +24,21 @@ export function openObjects(path: string): Objects {
       { path, reason: (error as Error).message },
     );
   }
+}
+
+/** Throws where the content was cut to nothing: SQLite would begin an empty database, and the catalog would follow it. */
+function refuseEmptied(path: string): void {
+  const catalog = join(path, '..', 'catalog.db');
+  if (sizeOf(path) !== 0 || (sizeOf(catalog) ?? 0) === 0) return;
+  throw new TrainstashError(
+    'storeUnusable',
+    `${path} is empty, although the catalog beside it is not. Nothing was changed, and checkpoints that the store has not yet taken in are safe in ${join(path, '..', 'sessions')}. Restore a copy of the file, or move it away to start an empty store.`,
+    { path, reason: 'the file is empty' },
+  );
+}
+
+function sizeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.size;
 }
 
 /**
