@@ -52,7 +52,7 @@ async function pinRun(project: OpenProject, run: Run, pinned: boolean): Promise<
   for (const checkpoint of await project.store.pinCheckpointsOf(run, pinned))
     project.context.announce.checkpoint(checkpoint);
   // A draft is deleted after a day, whatever it has.
-  return project.runs.amend(run, pinned ? { pinned: true, draft: false } : { pinned: undefined });
+  return project.runs.change(run.id, { set: pinned ? { pinned: true, draft: false } : { pinned: undefined } });
 }
 
 /** Refuses a checkpoint that is about to be deleted anyway. */

@@ -8,7 +8,7 @@ import { allocate, chooseInterruptions, type Grant, type Holder, type Situation 
 import { DeviceListing } from '../devices/nvidia.ts';
 import { descendsFrom } from '../devices/processes.ts';
 import { byTurn, holdOf } from '../devices/turn.ts';
-import type { Device } from '../runs/launch/launcher.ts';
+import type { Device } from '../runs/launch/launching.ts';
 import type { QueueEntry } from '../runs/launch/queue.ts';
 import type { OpenProject } from '../runs/project.ts';
 import type { SettingsFile } from './settings.ts';

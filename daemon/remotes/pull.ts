@@ -129,7 +129,7 @@ async function takeNote({ there }: Remote, { store }: Local, own: Run, note: str
   if (own.note !== note && isUnchanged) {
     // The record of a live run is its session's: the next pull after its end takes the note.
     if (LIVE_STATUSES.includes(own.status)) return own;
-    await store.putRun(changed);
+    await store.changeRun(own.id, { set: { note } });
   }
   there.setNote(own.id, note);
   return isUnchanged ? changed : own;

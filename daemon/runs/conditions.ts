@@ -2,7 +2,7 @@
 import type { GpuDemand } from '../../protocol/devices.ts';
 import type { Store } from '../store/client.ts';
 import { conditionsOf, deviceTaken, interruptLoses } from './control.ts';
-import type { Device, LaunchOptions } from './launch/launcher.ts';
+import type { Device, LaunchOptions } from './launch/launching.ts';
 import type { QueueConditions } from './launch/queued.ts';
 
 /**

@@ -32,7 +32,7 @@ export async function nameRuns(
   await migrateToIds({ ...branches.directories, root, storePath, known: branches });
   for (const run of await store.runsWithoutBranchId()) {
     const branchId = await branches.idAt(run.branch!, run.createdAt);
-    if (branchId !== null) await store.putRun({ ...run, branchId });
+    if (branchId !== null) await store.changeRun(run.id, { set: { branchId } });
   }
   const names = branches.all().flatMap(({ id, name, state }) => (state === 'there' ? [[id, name] as const] : []));
   await store.nameBranches(names.map(([id, name]) => [id, name]));

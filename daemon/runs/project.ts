@@ -17,7 +17,7 @@ import { type Announcer, type ProjectContext, sessionOf, storeExists } from './c
 import { onNetwork } from './errors.ts';
 import { writePlainFiles } from './everything.ts';
 import type { Environment } from './launch/environments.ts';
-import type { Device } from './launch/launcher.ts';
+import type { Device } from './launch/launching.ts';
 import { SecretParams } from './launch/secret-params.ts';
 import { keepPolicy } from './live/keep-policy.ts';
 import { branchesOf, nameRuns } from './name-runs.ts';
@@ -104,7 +104,7 @@ export class OpenProject {
       verifier: this.verifier,
       device,
       environmentOf: (run) => this.runs.environmentOf(run),
-      put: (run) => this.runs.put(run),
+      change: (run, change) => this.runs.change(run, change),
     });
     this.#alerts = new AlertWatch(() => this.runs.requests.live, context.log);
     this.trash = new Trash(

@@ -5,10 +5,11 @@
 import type { Notice, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { counted, integer } from '../../protocol/words.ts';
+import type { RunChange } from '../store/catalog/run-change.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
 import type { Environment } from './launch/environments.ts';
-import type { Device } from './launch/launcher.ts';
+import type { Device } from './launch/launching.ts';
 import type { Verifier } from './verify.ts';
 
 const LOOK_MS = 500;
@@ -22,7 +23,7 @@ export interface RehearsalParts {
   device: Device;
   /** Returns the environment that a run was launched with; undefined: it is not known any more. */
   environmentOf(run: string): Environment | undefined;
-  put(run: Run): Promise<Run>;
+  change(run: string, change: RunChange): Promise<Run>;
 }
 
 export class Rehearsals {
@@ -119,13 +120,12 @@ export class Rehearsals {
   }
 
   async #say(id: string, code: string, level: Notice['level'], text: string): Promise<void> {
-    const { context, put } = this.#parts;
+    const { context, change } = this.#parts;
     const run = await context.store.run(id);
     if (!run) return;
     const notice: Notice = { code, level, text, step: run.step, at: Date.now() };
     // The newest rehearsal is the one that counts.
-    const others = run.notices.filter((one) => !REHEARSAL_CODES.has(one.code));
-    const changed = await put({ ...run, notices: [...others, notice] });
+    const changed = await change(id, { dropNotices: { codes: [...REHEARSAL_CODES] }, addNotices: [notice] });
     context.announce.notice(changed, notice);
   }
 }

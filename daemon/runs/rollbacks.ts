@@ -1,6 +1,7 @@
 /** Rolls runs back by themselves, as their jobs demand: after a NaN, a spike or a failure. */
 import type { Notice, Run } from '../../protocol/domain.ts';
 import { maskText } from '../../protocol/secrets.ts';
+import type { RunChange, RunFields } from '../store/catalog/run-change.ts';
 import type { ProjectContext } from './context.ts';
 import type { Launcher } from './launch/launcher.ts';
 import type { QueuedRuns } from './launch/queued.ts';
@@ -21,8 +22,8 @@ export class Rollbacks {
     this.#queued = queued;
   }
 
-  /** Returns the record of a run that has ended and goes back, or of one whose rollback was refused; null: it needs none. */
-  async after({ run, exit, directory, session, forced, asked }: Ended): Promise<Run | null> {
+  /** Returns the change of a run that has ended and goes back, or of one whose rollback was refused; null: it needs none. */
+  async after({ run, exit, directory, session, forced, asked }: Ended): Promise<RunChange | null> {
     const launch = directory.launch();
     // A person's own request prevails, and of an earlier session the run has gone on.
     if (!launch || forced || asked || run.trashedAt !== null || run.session !== session.id) return null;
@@ -36,7 +37,8 @@ export class Rollbacks {
     if (decision === null) return null;
     if ('refused' in decision) return this.#refuse(run, decision.refused);
     const { checkpoint, rollback, suspect } = decision;
-    const planned = recordOf(run, decision);
+    const set = fieldsOf(run, decision);
+    const planned: Run = { ...run, ...set };
     const environment = this.#launcher.environmentOf(run.id);
     const target = { id: checkpoint?.id ?? null, toStep: rollback.toStep, skip: rollback.skip };
     if (!this.#queued.noteRollback(planned, launch, environment, target))
@@ -45,24 +47,23 @@ export class Rollbacks {
       const trouble = rollback.trouble === 'spike' ? 'spike' : 'nan';
       this.#context.announce.checkpoint(await store.markTrouble(suspect.id, trouble));
     }
-    return this.#say(planned, 'rolledBack', 'warning', decision.text);
+    return { set, addNotices: [this.#say(planned, 'rolledBack', 'warning', decision.text)] };
   }
 
-  #refuse(run: Run, text: string): Run {
-    return this.#say({ ...run, reason: maskText(text) }, 'notRolledBack', 'error', text);
+  #refuse(run: Run, text: string): RunChange {
+    return { set: { reason: maskText(text) }, addNotices: [this.#say(run, 'notRolledBack', 'error', text)] };
   }
 
-  #say(run: Run, code: string, level: Notice['level'], text: string): Run {
+  #say(run: Run, code: string, level: Notice['level'], text: string): Notice {
     const notice: Notice = { code, level, text: maskText(text), step: run.step, at: Date.now() };
     this.#context.announce.notice(run, notice);
-    return { ...run, notices: [...run.notices, notice] };
+    return notice;
   }
 }
 
-/** Makes the record of a run that waits to go on from its checkpoint. */
-function recordOf(run: Run, { rollback, params, overrides, text }: Decision): Run {
+/** Returns what changes in the record of a run that waits to go on from its checkpoint. */
+function fieldsOf(run: Run, { rollback, params, overrides, text }: Decision): RunFields {
   return {
-    ...run,
     params,
     overrides,
     status: 'queued',

@@ -8,6 +8,7 @@ import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { maskParams, maskText, maskWords } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { leftToPerson } from '../../protocol/sweep.ts';
+import type { RunChange, RunFields } from '../store/catalog/run-change.ts';
 import { resolveConditions } from './conditions.ts';
 import type { ProjectContext } from './context.ts';
 import { controlOf, deviceTaken, given, mustQueue, requireBelowLimit } from './control.ts';
@@ -19,14 +20,8 @@ import { rememberResumesItself } from './launch/consents.ts';
 import type { Restarts } from './launch/crashed.ts';
 import type { Environment } from './launch/environments.ts';
 import { measure } from './launch/identity.ts';
-import {
-  type Barrier,
-  type Device,
-  Launcher,
-  type Launching,
-  type LaunchOptions,
-  type OnEnded,
-} from './launch/launcher.ts';
+import { Launcher } from './launch/launcher.ts';
+import type { Barrier, Device, Launching, LaunchOptions, OnEnded } from './launch/launching.ts';
 import { requireAtOnce } from './launch/original-code.ts';
 import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './launch/plan.ts';
 import { describeDifferences } from './launch/preflight.ts';
@@ -111,9 +106,14 @@ export class Runs {
     return this.#launcher.environmentOf(run);
   }
 
-  /** Replaces the record of a run that is not live. */
-  put(run: Run): Promise<Run> {
-    return this.#launcher.put(run);
+  /** Changes a run's record, also while it is live. */
+  change(id: string, change: RunChange): Promise<Run> {
+    return this.#launcher.change(id, change);
+  }
+
+  /** Changes the record of a run that is not live if it still has the values that were read; null: it has gone on since. */
+  changeIf(id: string, when: RunFields, change: RunChange): Promise<Run | null> {
+    return this.#launcher.changeIf(id, when, change);
   }
 
   // ---- start, resume, fork ----
@@ -196,8 +196,7 @@ export class Runs {
     if (conditions.after != null) this.queued.requireNoCircle(before.id, conditions.after);
     if (plan.differences.includes(STARTS_ANEW)) rememberResumesItself(context.place.store, plan.run.job);
     if (plan.run.command) this.#commands.set(plan.run.id, plan.job.run as string[]);
-    const run: Run = {
-      ...before,
+    const set: RunFields = {
       status: 'starting',
       reason: '',
       params: maskParams(plan.params),
@@ -211,10 +210,11 @@ export class Runs {
       engine: null,
       ...control,
     };
+    const run: Run = { ...before, ...set };
     requireBelowLimit(run, plan.checkpoint?.step ?? 0);
     context.secrets.remember(run.id, plan.params);
     const { job, checkpoint, startsAnew, passedOver, measured, original } = plan;
-    const launch = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured, original };
+    const launch = { run, before, set, job, checkpoint, startsAnew, passedOver, accept, root, measured, original };
     return this.#beginOn(engine, launch, { ...options, queue: options.queue ?? false }, conditions);
   }
 
@@ -272,7 +272,7 @@ export class Runs {
     context.secrets.remember(run.id, context.secrets.of(parent.id));
     context.secrets.remember(run.id, params);
     const { startsAnew, passedOver, measured } = plan;
-    const launching = { run, before: null, job, checkpoint, startsAnew, passedOver, accept, root, measured };
+    const launching = { run, before: null, set: {}, job, checkpoint, startsAnew, passedOver, accept, root, measured };
     return this.#beginOn(engine, launching, options, conditions);
   }
 
@@ -294,6 +294,7 @@ export class Runs {
     const begun = await this.#launcher.begin({
       ...launching,
       run: { ...run, devices },
+      set: { ...launching.set, devices },
       ...(own ? { debugger: own } : {}),
     });
     // A run that could not be started keeps its place.
@@ -352,20 +353,11 @@ export class Runs {
     const run = await this.#context.store.findRun(id);
     const text = `It was paused when HEAD left its branch, and was not resumed automatically: ${why}. \`trainstash resume ${run.number}\` resumes it.`;
     const notice = { code: 'canResume', level: 'warning' as const, text, step: run.step, at: Date.now() };
-    await this.#launcher.put({ ...run, notices: [...run.notices, notice] });
-    this.#context.announce.notice(run, notice);
+    this.#context.announce.notice(await this.change(run.id, { addNotices: [notice] }), notice);
   }
 
   async rename(run: Run, given: { name: string; note: string }): Promise<Run> {
-    return this.amend(run, { name: maskText(given.name), note: maskText(given.note) });
-  }
-
-  /** Changes a run's record, also while it is live. */
-  async amend(run: Run, patch: Partial<Run>): Promise<Run> {
-    // It may have been queued or begun since the caller has read it.
-    const known = await this.#context.store.requireRun(run.id);
-    const live = this.#launcher.find(run.id);
-    return live ? live.update(patch) : this.#launcher.put({ ...known, ...patch });
+    return this.change(run.id, { set: { name: maskText(given.name), note: maskText(given.note) } });
   }
 
   // ---- after a restart of the daemon ----

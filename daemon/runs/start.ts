@@ -10,7 +10,7 @@ import { backendOf } from './control.ts';
 import { jobOfCommand, paramsOf, withParams } from './launch/ad-hoc.ts';
 import { nameOfCommand } from './launch/command.ts';
 import type { Measured } from './launch/identity.ts';
-import type { Launching, LaunchOptions } from './launch/launcher.ts';
+import type { Launching, LaunchOptions } from './launch/launching.ts';
 import { kindOf, newRun } from './records.ts';
 
 export interface StartOptions extends LaunchOptions {
@@ -55,5 +55,5 @@ export async function newLaunching(
     ...(sweep ? { sweep } : {}),
   });
   context.secrets.remember(run.id, params);
-  return { run, before: null, job, ...FROM_THE_BEGINNING, accept: false, root, measured };
+  return { run, before: null, set: {}, job, ...FROM_THE_BEGINNING, accept: false, root, measured };
 }

@@ -3,7 +3,8 @@ import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.
 import { TrainstashError } from '../../protocol/errors.ts';
 import { TRASH_DAYS, type Trash as TrashList } from '../../protocol/messages/store.ts';
 import { isModelName } from '../../protocol/model-names.ts';
-import { type KeepPolicy, type KeepReason, lastOf } from '../store/maintenance/retention.ts';
+import type { RunFields } from '../store/catalog/run-change.ts';
+import type { KeepPolicy, KeepReason } from '../store/maintenance/retention.ts';
 import type { ProjectContext } from './context.ts';
 
 /** Reasons that protect a checkpoint from removal by its owner. A live run also needs its newest one. */
@@ -152,7 +153,7 @@ export class Trash {
     const at = Date.now();
     const checkpoints = await store.checkpoints(run.id);
     for (const { id } of checkpoints) this.#context.announce.checkpoint(await store.setTrash(id, at));
-    await this.#put({ ...run, trashedAt: at, checkpoints: 0 });
+    await this.#change(run, { trashedAt: at });
     return { removed: [run.name, ...checkpoints.map(({ id }) => id)], bytes: bytesOf(checkpoints) };
   }
 
@@ -161,7 +162,7 @@ export class Trash {
     const { store } = this.#context;
     const gone = (await store.checkpoints(run.id, true)).filter(({ trashedAt }) => trashedAt === run.trashedAt);
     for (const { id } of gone) this.#context.announce.checkpoint(await store.setTrash(id, null));
-    await this.#put({ ...run, trashedAt: null, checkpoints: gone.length });
+    await this.#change(run, { trashedAt: null });
     return { removed: [run.name, ...gone.map(({ id }) => id)], bytes: bytesOf(gone) };
   }
 
@@ -200,19 +201,13 @@ export class Trash {
   }
 
   async #changed(run: Run, checkpoint: Checkpoint): Promise<Removed> {
-    const left = await this.#context.store.checkpoints(run.id);
-    await this.#context.store.putTrashedRun({
-      ...run,
-      checkpoints: left.length,
-      lastCheckpoint: lastOf(left, run.monitor),
-    });
+    await this.#context.store.changeTrashedRun(run.id, { recount: true });
     this.#context.announce.checkpoint(checkpoint);
     return { removed: [checkpoint.id], bytes: checkpoint.bytes };
   }
 
-  async #put(run: Run): Promise<void> {
-    await this.#context.store.putTrashedRun(run);
-    this.#context.announce.run(run);
+  async #change({ id }: Run, set: RunFields): Promise<void> {
+    this.#context.announce.run(await this.#context.store.changeTrashedRun(id, { set, recount: true }));
   }
 }
 

@@ -12,7 +12,7 @@ import { Worktree } from '../branches/worktree.ts';
 import type { Head } from '../code/project.ts';
 import { configPath, parseConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
-import type { Barrier } from './launch/launcher.ts';
+import type { Barrier } from './launch/launching.ts';
 import type { Runs } from './runs.ts';
 
 const LEVELS: Record<BranchNotice, Notice['level']> = {

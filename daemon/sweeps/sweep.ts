@@ -181,7 +181,7 @@ export class Sweep {
     const mayPause = run.cooperative || run.status === 'queued' || accept;
     if (!mayPause || run.status === 'pausing' || run.status === 'stopping') return;
     // Before it is asked: a daemon that dies in between must know whose pause it was.
-    if (run.sweep.mark !== mark) await runs.amend(run, { sweep: { ...run.sweep, mark } });
+    if (run.sweep.mark !== mark) await runs.change(run.id, { set: { sweep: { ...run.sweep, mark } } });
     if (run.status !== 'starting') await this.#asked(() => runs.requests.pause(run.id, accept));
   }
 
@@ -189,7 +189,7 @@ export class Sweep {
     const { runs } = this.#parts.project;
     if (run.status === 'stopping' || run.status === 'starting') return;
     // A sweep that was stopped can be resumed, with the runs that it had.
-    if (run.sweep.mark === undefined) await runs.amend(run, { sweep: { ...run.sweep, mark: 'held' } });
+    if (run.sweep.mark === undefined) await runs.change(run.id, { set: { sweep: { ...run.sweep, mark: 'held' } } });
     await this.#asked(() => runs.requests.stop(run.id, false));
   }
 
@@ -205,7 +205,8 @@ export class Sweep {
     const { status, sweep, trashedAt } = run;
     if (trashedAt !== null) return;
     const { mark, ...unmarked } = sweep;
-    if (status === 'running' && mark === 'held') await this.#parts.project.runs.amend(run, { sweep: { ...unmarked } });
+    if (status === 'running' && mark === 'held')
+      await this.#parts.project.runs.change(run.id, { set: { sweep: { ...unmarked } } });
     if ((status === 'paused' || status === 'stopped') && mark === 'held') await this.#goOn(run, unmarked);
     if (status !== 'lost' || mark === 'pruned') return;
     const session = run.session ? await this.#parts.project.store.session(run.session) : undefined;
@@ -325,9 +326,8 @@ export class Sweep {
     if (stateOf(run) !== 'pruned' || run.reason) return;
     const { pruner } = this.#record.plan;
     const reason = `sweep ${run.sweep.number} ended it early at step ${integer(run.step)} (${pruner?.kind ?? 'rule'}); it goes on if it is among the best later`;
-    await this.#parts.project.runs.amend(run, {
-      reason: pruner?.kind === 'median' ? reason.split(';')[0]! : reason,
-    });
+    const set = { reason: pruner?.kind === 'median' ? reason.split(';')[0]! : reason };
+    await this.#parts.project.runs.changeIf(run.id, { status: run.status, reason: run.reason }, { set });
   }
 
   async #onError(error: Error): Promise<void> {

@@ -36,9 +36,9 @@ describe('packing', () => {
   test('leaves what is new, and what a live run may still add to, as it is', async () => {
     const { stored, ids } = await trained(5);
     expect(await stored.store.pack(60_000, 3_600_000)).toMatchObject({ savedBytes: 0, more: false });
-    await stored.store.putRun({ ...stored.run, status: 'running' });
+    await stored.store.changeRun(stored.run.id, { set: { status: 'running' } });
     expect(await stored.store.pack(60_000, -1000)).toMatchObject({ savedBytes: 0, more: false });
-    await stored.store.putRun({ ...stored.run, status: 'completed' });
+    await stored.store.changeRun(stored.run.id, { set: { status: 'completed' } });
     await stored.store.setTrash(ids[0]!, Date.now());
     expect((await stored.store.pack(60_000, -1000)).savedBytes).toBeGreaterThan(0);
     // All are packed: nothing is considered twice.
@@ -263,7 +263,7 @@ async function trained(count: number, rate = 1e-4): Promise<{ stored: Stored; id
     files.push(Buffer.concat([encodeHeader(layout, { step: String(step) }), ...tensors.map(asBytes)]));
     ids.push(await keep(stored, step, files.at(-1)!));
   }
-  await stored.store.putRun({ ...stored.run, status: 'completed' });
+  await stored.store.changeRun(stored.run.id, { set: { status: 'completed' } });
   return { stored, ids, files };
 }
 

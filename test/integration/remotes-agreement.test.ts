@@ -36,7 +36,7 @@ class MeddledDriver extends AroundDriver {
 /** Makes two machines with a run and a checkpoint that both have, by way of a remote. */
 async function both(folder: string, steps = 1) {
   const one = await machine(join(folder, 'one'));
-  await one.store.putRun({ ...one.run, status: 'paused' });
+  await one.store.changeRun(one.run.id, { set: { status: 'paused' } });
   const saved = [];
   for (let step = 1; step <= steps; step++) saved.push(await save(one, makeCheckpoint(folder, one.session.id, step)));
   const two = await emptyMachine(join(folder, 'two'));
@@ -82,7 +82,7 @@ test('tags and notes that could not be sent are sent by the next push', async ()
   const folder = temporaryFolder();
   const { one, two, id } = await both(folder);
   await one.store.tag(id, 'paper', false);
-  await one.store.putRun({ ...(await one.store.requireRun(one.run.id)), note: 'wider' });
+  await one.store.changeRun(one.run.id, { set: { note: 'wider' } });
   for (const fails of ['marks/', 'runs/']) {
     const remote = opened(one, (key) => {
       if (key.startsWith(fails)) throw full('box');
@@ -102,7 +102,7 @@ test('a machine that has changed nothing never sends its older note over a newer
   const { one, two } = await both(folder);
   const note = async (at: Pick<Machine, 'store'>, text?: string) => {
     const run = await at.store.requireRun(one.run.id);
-    if (text !== undefined) await at.store.putRun({ ...run, note: text });
+    if (text !== undefined) await at.store.changeRun(run.id, { set: { note: text } });
     return run.note;
   };
   await note(one, 'first');
@@ -116,11 +116,11 @@ test('a machine that has changed nothing never sends its older note over a newer
   expect(await note(two)).toBe('second');
   // A live run's own record stays; that must not count as a change of it.
   const live = await one.store.requireRun(one.run.id);
-  await one.store.putRun({ ...live, status: 'running' });
+  await one.store.changeRun(live.id, { set: { status: 'running' } });
   await one.remotes.pull(['box'], UNWATCHED);
   expect(await note(one)).toBe('first');
   await one.remotes.push('box', [], UNWATCHED);
-  await one.store.putRun({ ...(await one.store.requireRun(one.run.id)), status: 'paused' });
+  await one.store.changeRun(one.run.id, { set: { status: 'paused' } });
   await one.remotes.pull(['box'], UNWATCHED);
   await two.remotes.pull(['box'], UNWATCHED);
   expect([await note(one), await note(two)]).toEqual(['second', 'second']);
@@ -135,14 +135,14 @@ test('a machine that has changed nothing never sends its older note over a newer
 test('a run that was live when it was sent, and ended without another step, has ended on the other machine too', async () => {
   const folder = temporaryFolder();
   const one = await machine(join(folder, 'one'));
-  await one.store.putRun({ ...one.run, status: 'running', step: 1 });
+  await one.store.changeRun(one.run.id, { set: { status: 'running', step: 1 } });
   await save(one, makeCheckpoint(folder, one.session.id, 1));
   const two = await emptyMachine(join(folder, 'two'));
   for (const each of [one, two]) await each.remotes.add('box', { url: urlOf(join(folder, 'box')) }, folder);
   await one.remotes.push('box', [], UNWATCHED);
   await two.remotes.pull(['box'], UNWATCHED);
   expect(await two.store.requireRun(one.run.id)).toMatchObject({ status: 'paused', origin: { wasLive: true } });
-  await one.store.putRun({ ...(await one.store.requireRun(one.run.id)), status: 'completed', endedAt: Date.now() });
+  await one.store.changeRun(one.run.id, { set: { status: 'completed', endedAt: Date.now() } });
   await one.remotes.push('box', [], UNWATCHED);
   await two.remotes.pull(['box'], UNWATCHED);
   expect(await two.store.requireRun(one.run.id)).toMatchObject({ status: 'completed', origin: { wasLive: false } });
@@ -184,7 +184,7 @@ test('one damaged object of tags, records or checkpoints is named, and costs not
   expect(await two.remotes.fetch('box', UNWATCHED)).toMatchObject([{ problems: [expect.stringContaining('marks/')] }]);
   expect(await two.remotes.pull(['box'], UNWATCHED)).toMatchObject({ present: 3 });
   // With the newest record damaged the one before describes the run, and a push mends it.
-  await one.store.putRun({ ...(await one.store.requireRun(one.run.id)), note: 'new' });
+  await one.store.changeRun(one.run.id, { set: { note: 'new' } });
   await one.remotes.push('box', [], UNWATCHED);
   writeFileSync(find('runs/'), 'nonsense');
   const three = await emptyMachine(join(folder, 'three'));

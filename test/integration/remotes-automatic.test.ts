@@ -100,7 +100,7 @@ test('a remote that lost its marker, or belongs to another project by now, gets 
 test('a live run is sent at most as often as its job says, and what came meanwhile together', async () => {
   const folder = temporaryFolder();
   const one = await pushing(folder, { ...POLICY, everySeconds: 600 });
-  await one.store.putRun({ ...one.run, status: 'running' });
+  await one.store.changeRun(one.run.id, { set: { status: 'running' } });
   const remotes = one.open();
   for (const step of [1, 2, 3]) {
     await save(one, makeCheckpoint(folder, one.session.id, step));
@@ -113,7 +113,7 @@ test('a live run is sent at most as often as its job says, and what came meanwhi
   await remotes.automatic!.settled();
   expect(manifests(one.box)).toHaveLength(3);
   await save(one, makeCheckpoint(folder, one.session.id, 4));
-  await one.store.putRun({ ...one.run, status: 'completed' });
+  await one.store.changeRun(one.run.id, { set: { status: 'completed' } });
   one.noticed(remotes);
   await remotes.automatic!.settled();
   expect(manifests(one.box)).toHaveLength(4);
@@ -122,7 +122,7 @@ test('a live run is sent at most as often as its job says, and what came meanwhi
 test('the remote keeps what the job says, and all that somebody has tagged, here or there', async () => {
   const folder = temporaryFolder();
   const one = await pushing(folder, { ...POLICY, keep: { last: 2, best: true } });
-  await one.store.putRun({ ...one.run, monitor: { metric: 'loss', mode: 'min' } });
+  await one.store.changeRun(one.run.id, { set: { monitor: { metric: 'loss', mode: 'min' } } });
   const remotes = one.open();
   const saved: Checkpoint[] = [];
   const losses = [5, 1, 4, 3, 6, 7, 8];
@@ -154,7 +154,7 @@ test('the remote keeps what the job says, and all that somebody has tagged, here
 test('tags, proofs and notes that change after a push follow in both directions, and neither side undoes the other', async () => {
   const folder = temporaryFolder();
   const one = await machine(join(folder, 'one'));
-  await one.store.putRun({ ...one.run, status: 'paused' });
+  await one.store.changeRun(one.run.id, { set: { status: 'paused' } });
   const two = await emptyMachine(join(folder, 'two'));
   const { id } = await save(one, makeCheckpoint(folder, one.session.id, 1));
   const later = await save(one, makeCheckpoint(folder, one.session.id, 2));
@@ -167,7 +167,7 @@ test('tags, proofs and notes that change after a push follow in both directions,
   await one.store.tag(id, 'ours', false);
   await two.store.tag(id, 'theirs', false);
   await two.store.tag(later.id, 'best', false);
-  await two.store.putRun({ ...(await two.store.requireRun(one.run.id)), note: 'try again wider' });
+  await two.store.changeRun(one.run.id, { set: { note: 'try again wider' } });
   await one.remotes.push('box', [], UNWATCHED);
   await two.remotes.push('box', [], UNWATCHED);
   await one.remotes.pull(['box'], UNWATCHED);

@@ -13,7 +13,7 @@ import { emptyMachine, filesBelow, machine, report, UNWATCHED, urlOf } from '../
 /** Makes a machine that has pushed two checkpoints to an encrypted remote. */
 async function sealed(folder: string) {
   const one = await machine(join(folder, 'one'));
-  await one.store.putRun({ ...one.run, status: 'paused', note: 'a secret plan' });
+  await one.store.changeRun(one.run.id, { set: { status: 'paused', note: 'a secret plan' } });
   await report(one, 'loss', 0, 5);
   const directories = [1, 2].map((step) => makeCheckpoint(folder, one.session.id, step));
   const saved = [];

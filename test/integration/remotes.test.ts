@@ -104,8 +104,7 @@ test('the code comes along, and one that is damaged on the remote is named and l
   gitProject(root);
   const one = await machine(join(folder, 'one'));
   const { tree } = await takeSnapshot(root, one.path);
-  one.run = { ...one.run, code: tree };
-  await one.store.putRun(one.run);
+  one.run = await one.store.changeRun(one.run.id, { set: { code: tree } });
   await save(one, makeCheckpoint(folder, one.session.id, 1));
   const box = join(folder, 'box');
   await one.remotes.add('box', { url: urlOf(box) }, root);

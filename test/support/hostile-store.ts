@@ -26,7 +26,7 @@ import { findFile } from '../../daemon/branches/working-set.ts';
 import { codeHunks } from '../../daemon/code/changes.ts';
 import { copyOut, takeSnapshot } from '../../daemon/code/snapshot.ts';
 import { sweepExports } from '../../daemon/export/target.ts';
-import type { Device } from '../../daemon/runs/launch/launcher.ts';
+import type { Device } from '../../daemon/runs/launch/launching.ts';
 import { readLog } from '../../daemon/runs/log.ts';
 import { OpenProject } from '../../daemon/runs/project.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
@@ -118,7 +118,7 @@ export async function makeVictim(folder: string): Promise<Victim> {
   });
   const session = { ...newSession(run, 'train', null), endedAt: 1 };
   await opened.putSession(session);
-  await opened.putRun({ ...run, session: session.id, sessions: 1 });
+  await opened.changeRun(run.id, { set: { session: session.id, sessions: 1 } });
   for (const [i, id] of [CHECKPOINT, LATER].entries()) {
     const directory = join(folder, id);
     mkdirSync(join(directory, 'sub'), { recursive: true });

@@ -89,10 +89,13 @@ export const OPERATIONS = {
   'put a proof': ({ store }) =>
     store.setProof(FIRST, { kind: 'replay', verdict: 'equal', steps: 1, fingerprint: '', at: 1 }),
   doubt: ({ store }) => store.doubt(FIRST, { ingredient: 'random', text: 'seen', at: 1 }),
-  'put a run': ({ store, run }) => store.putRun(run),
+  'change a run': async ({ store, run }) => {
+    await store.changeRun(run.id, { set: { note: 'new' }, recount: true });
+    await store.changeRunIf(run.id, { note: 'new' }, { set: { note: '' } });
+  },
   'make a run': async ({ store, run }) => {
     const made = await store.createRun({ ...run, id: randomId(), name: '' });
-    await store.putRun({ ...made, status: 'completed' });
+    await store.changeRun(made.id, { set: { status: 'completed' } });
   },
   'put a run that has ended': async ({ store, run, session }) => {
     const ended: Run = { ...run, id: randomId(), number: 0, name: '', status: 'completed' };
@@ -124,7 +127,7 @@ export const OPERATIONS = {
   'apply retention': ({ store, run }) => store.applyRetention(run.id, KEEP_ALL),
   'replace a checkpoint': ({ store }) => store.replaceCheckpoint(SECOND, FIRST),
   delete: ({ store }) => store.setTrash(SECOND, Date.now()),
-  'note that a run has less': ({ store, run }) => store.putTrashedRun(run),
+  'note that a run has less': ({ store, run }) => store.changeTrashedRun(run.id, { recount: true }),
   undelete: ({ store }) => store.takeOutOfTrash(SECOND),
   'delete and change one’s mind': async ({ store }) => {
     await store.setTrash(SECOND, Date.now());

@@ -7,6 +7,7 @@ import type { ProjectContext } from '../../daemon/runs/context.ts';
 import { NoLife } from '../../daemon/runs/engines/no-life.ts';
 import { type EngineRecord, EngineRecords } from '../../daemon/runs/engines/records.ts';
 import type { Launcher } from '../../daemon/runs/launch/launcher.ts';
+import { type RunChange, withChange } from '../../daemon/store/catalog/run-change.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { blankRun } from '../../protocol/records.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -26,9 +27,9 @@ function settling(answer: (count: number) => string | Error) {
   const at: number[] = [];
   let run = { ...blankRun({ id: ID } as Parameters<typeof blankRun>[0], 0), notices: [] } as Run;
   const launcher = {
-    put: async (now: Run) => {
-      run = now;
-      return now;
+    change: async (_id: string, change: RunChange) => {
+      run = withChange(run, change);
+      return run;
     },
     environmentOf: () => undefined,
   } as unknown as Launcher;

@@ -7,10 +7,12 @@ import { type EngineConfig, HERE_NAME, secondsOf } from '../../../protocol/engin
 import { TrainstashError } from '../../../protocol/errors.ts';
 import type { Engine } from '../../engines/contract.ts';
 import { engineConfig } from '../../engines/open.ts';
+import type { RunChange } from '../../store/catalog/run-change.ts';
 import { readConfig } from '../config.ts';
 import type { ProjectContext } from '../context.ts';
 import type { Environment } from '../launch/environments.ts';
-import type { Launcher, Launching } from '../launch/launcher.ts';
+import type { Launcher } from '../launch/launcher.ts';
+import type { Launching } from '../launch/launching.ts';
 import type { Ended } from '../live/ended.ts';
 import { Lives } from './lives.ts';
 import { NoLife } from './no-life.ts';
@@ -105,12 +107,12 @@ export class EngineRuns {
     given: Environment,
   ): Promise<Run[]> {
     // Nothing is awaited before: from here on no other training of these runs can start.
+    const since = Date.now();
     const putBack = launchings.map(({ run }) => this.#queue().takeOut(run.id));
     const work = this.#submit(launchings, name, nodes, given).catch(async (error) => {
       for (const { run, before } of launchings) {
         // One whose job could not be cancelled stays known, so that it is ended.
-        if (before) await this.#launcher.put(before);
-        else await this.#context.store.purgeRun(run.id);
+        await this.#launcher.undo(run.id, before, since);
       }
       for (const back of putBack) back();
       throw error instanceof SubmissionFailed ? error.cause : error;
@@ -160,7 +162,7 @@ export class EngineRuns {
         const runs: Run[] = [];
         for (const { launching, submitted, secrets } of sent) {
           this.#launcher.remember(launching.run.id, given);
-          runs.push(await this.#submitted(launching.run, submitted?.notices ?? [], hasSecrets({ place: '', secrets })));
+          runs.push(await this.#submitted(launching, submitted?.notices ?? [], hasSecrets({ place: '', secrets })));
         }
         return runs;
       } catch (error) {
@@ -210,22 +212,24 @@ export class EngineRuns {
     }
   }
 
-  #submitted(run: Run, notices: readonly string[], isSecret: boolean): Promise<Run> {
+  #submitted({ run, set }: Launching, notices: readonly string[], isSecret: boolean): Promise<Run> {
     const record = this.#records.get(run.id)!;
     const kept = secretsText(record.config.type);
     const said = [
       ...notices.map((text) => ({ code: 'notRequeued', text })),
       ...(isSecret && kept !== null ? [{ code: 'secretsKept', text: kept }] : []),
     ].map((one) => ({ ...one, level: 'warning' as const, step: null, at: Date.now() }));
-    return this.#launcher.put({
-      ...run,
-      status: 'queued',
-      reason: placeText(record),
-      waiting: { for: 'engine', behind: null },
-      engine: engineState(record, undefined, run, null),
-      notices: [...run.notices, ...said],
-      endedAt: null,
-      devices: null,
+    return this.#launcher.change(run.id, {
+      set: {
+        ...set,
+        status: 'queued',
+        reason: placeText(record),
+        waiting: { for: 'engine', behind: null },
+        engine: engineState(record, undefined, run, null),
+        endedAt: null,
+        devices: null,
+      },
+      addNotices: said,
     });
   }
 
@@ -248,14 +252,14 @@ export class EngineRuns {
         this.#records.remove(run.id);
         const reason = `withdrawn from ${record.engine}`;
         const draft = status === 'stopped' && now.sessions === 0;
-        return this.#launcher.put({ ...now, status, reason, waiting: null, endedAt: Date.now(), draft, engine: null });
+        const set = { status, reason, waiting: null, endedAt: Date.now(), draft, engine: null };
+        return this.#launcher.change(run.id, { set });
       }
     }
     this.#watch.ask(record);
-    const live = this.#launcher.find(run.id);
     const ending = status === 'paused' ? ('pausing' as const) : ('stopping' as const);
-    const patch = { status: ending, reason: `${placeText(record)} is being ended`, waiting: null };
-    return live ? live.update(patch) : this.#launcher.put({ ...now, ...patch });
+    const set = { status: ending, reason: `${placeText(record)} is being ended`, waiting: null };
+    return this.#launcher.change(run.id, { set });
   }
 
   async #kill(run: string): Promise<void> {
@@ -266,25 +270,26 @@ export class EngineRuns {
     this.#watch.ask(record);
   }
 
-  /** Returns the record of a run at the end of a life: it is over, or its engine starts it again. Null: it was on no engine. */
-  async after({ run, exit, asked }: Ended): Promise<Run | null> {
+  /** Returns what changes at the end of a life: the run is over, or its engine starts it again. Null: it was on no engine. */
+  async after({ run, exit, asked }: Ended): Promise<RunChange | null> {
     const record = this.#records.change(run.id, { session: null });
     if (!record) return null;
     this.#watch.anew(run.id);
     this.#watch.ask(record);
     if (exit?.preempted && !asked && !record.isUnwanted)
       return {
-        ...run,
-        status: 'queued',
-        reason: PREEMPTED,
-        waiting: { for: 'engine', behind: null },
-        endedAt: null,
-        draft: false,
+        set: {
+          status: 'queued',
+          reason: PREEMPTED,
+          waiting: { for: 'engine', behind: null },
+          endedAt: null,
+          draft: false,
+        },
       };
     // One that was to end must not be started again.
     if (exit?.preempted) this.#records.change(run.id, { isClosing: true });
     else this.#records.remove(run.id);
-    return { ...run, engine: run.engine ? { ...run.engine, phase: 'ended', reason: '' } : null };
+    return { set: { engine: run.engine ? { ...run.engine, phase: 'ended', reason: '' } : null } };
   }
 
   /** Throws if an engine may still run this one: two trainings of it would become a fork. */

@@ -9,6 +9,7 @@ import { SessionDirectory } from '../../../session/directory.ts';
 import type { JobState } from '../../engines/contract.ts';
 import { Mirror } from '../../engines/mirror.ts';
 import type { Reach } from '../../engines/reach.ts';
+import type { RunFields } from '../../store/catalog/run-change.ts';
 import { type ProjectContext, sessionOf, sessionsPath } from '../context.ts';
 import type { Launcher } from '../launch/launcher.ts';
 import { sessionOfLaunch } from '../records.ts';
@@ -54,10 +55,10 @@ export class Lives {
     const directory = SessionDirectory.create(sessionsPath(this.#context), launch);
     const session: Session = { ...sessionOfLaunch(run, launch), identity: launch.identity };
     await this.#context.store.putSession(session);
-    const starting = await this.#launcher.put({
-      ...run,
+    const isEnding = run.status === 'pausing' || run.status === 'stopping';
+    const set: RunFields = {
       ...(run.sessions === 0 ? launch.identity : {}),
-      status: run.status === 'pausing' || run.status === 'stopping' ? run.status : 'starting',
+      status: isEnding ? run.status : 'starting',
       reason: '',
       waiting: null,
       session: session.id,
@@ -66,7 +67,11 @@ export class Lives {
       step: session.resumedFrom?.step ?? 0,
       endedAt: null,
       etaSeconds: null,
-    });
+    };
+    const { status, sessions: lives } = run;
+    const starting = await this.#launcher.changeIf(run.id, { status, sessions: lives }, { set });
+    // It was withdrawn meanwhile: the next look begins.
+    if (!starting) return null;
     this.#follow(reach, sessions, starting, session, launch, directory, kill);
     return session.id;
   }

@@ -30,7 +30,9 @@ export class NoLife {
   async settle(record: EngineRecord, run: Run, state: JobState, engine: Engine): Promise<void> {
     const end = async (status: RunStatus, reason: string) => {
       this.#records.remove(run.id);
-      await this.#change(run, () => ({ status, reason, waiting: null, endedAt: Date.now(), draft: false }));
+      await this.#launcher.change(run.id, {
+        set: { status, reason, waiting: null, endedAt: Date.now(), draft: false },
+      });
     };
     if (record.isUnwanted) {
       const isStop = record.endsAs === 'stopped';
@@ -106,15 +108,7 @@ export class NoLife {
       );
     if (job !== '') this.#records.change(run.id, { job });
     const text = resubmittedText(record, job, known !== undefined);
-    await this.#change(run, ({ step, notices }) => {
-      const notice = { code: 'resubmitted', level: 'info' as const, text, step, at: Date.now() };
-      return { notices: [...notices, notice].slice(-20) };
-    });
-  }
-
-  /** Changes a run's record as it is now: the end of its last life may have been written since the job was looked at. */
-  async #change(run: Run, patch: (now: Run) => Partial<Run>): Promise<void> {
-    const now = (await this.#context.store.run(run.id)) ?? run;
-    await this.#launcher.put({ ...now, ...patch(now) });
+    const notice = { code: 'resubmitted', level: 'info' as const, text, step: run.step, at: Date.now() };
+    await this.#launcher.change(run.id, { addNotices: [notice] });
   }
 }

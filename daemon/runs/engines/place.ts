@@ -17,7 +17,7 @@ import type { Engine, ProgramWord } from '../../engines/contract.ts';
 import { unusable } from '../../engines/errors.ts';
 import type { Reach } from '../../engines/reach.ts';
 import type { ProjectContext } from '../context.ts';
-import type { Launching } from '../launch/launcher.ts';
+import type { Launching } from '../launch/launching.ts';
 import { commandOf, givenParams, isOfPackage } from '../launch/prepare.ts';
 import { hasMask, realParams } from '../launch/secret-params.ts';
 import { newLaunch, newSession } from '../records.ts';

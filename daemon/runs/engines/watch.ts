@@ -7,6 +7,7 @@ import type { Run } from '../../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import type { JobState } from '../../engines/contract.ts';
 import { SessionUnseen } from '../../engines/mirror.ts';
+import type { RunFields } from '../../store/catalog/run-change.ts';
 import type { ProjectContext } from '../context.ts';
 import type { Launcher } from '../launch/launcher.ts';
 import type { Lives } from './lives.ts';
@@ -213,14 +214,15 @@ export class EngineWatch {
     if (Date.now() - record.submittedAt < NOT_TAKEN_MS) return;
     this.#searches.delete(record.run);
     records.remove(record.run);
-    if (run && (run.status === 'queued' || run.status === 'starting'))
-      await launcher.put({
-        ...run,
+    if (run && (run.status === 'queued' || run.status === 'starting')) {
+      const set: RunFields = {
         status: record.isUnwanted ? record.endsAs : run.sessions > 0 ? 'paused' : 'failed',
         reason: `${record.engine} ${NOT_TAKEN}`,
         waiting: null,
         endedAt: Date.now(),
-      });
+      };
+      await launcher.changeIf(run.id, { status: run.status }, { set });
+    }
   }
 
   /** Cancels the job of a run that is over here, and forgets it once it has ended. */
@@ -254,9 +256,7 @@ export class EngineWatch {
     const text = notCancelledText(record);
     if (!run || run.notices.some((notice) => notice.code === 'notCancelled' && notice.text === text)) return;
     const notice = { code: 'notCancelled', level: 'warning' as const, text, step: run.step, at: Date.now() };
-    const live = launcher.find(record.run);
-    if (live) await live.addNotices([notice]);
-    else await launcher.put({ ...run, notices: [...run.notices, notice].slice(-20) });
+    await launcher.change(run.id, { addNotices: [notice] });
   }
 
   /** Writes what the engine says into the run's record, if that has changed. */
@@ -266,9 +266,9 @@ export class EngineWatch {
     const isQueued = run.status === 'queued';
     const reason = isQueued && state ? pendingText(record, state, run) : run.reason;
     if (JSON.stringify([engine, reason]) === JSON.stringify([run.engine ?? null, run.reason])) return;
-    const live = launcher.find(run.id);
-    if (live) await live.update({ engine });
-    else await launcher.put({ ...run, engine, reason });
+    if (launcher.find(run.id)) await launcher.change(run.id, { set: { engine } });
+    // A run that has gone on since belongs to who has changed it; the next look shows what holds then.
+    else await launcher.changeIf(run.id, { status: run.status, session: run.session }, { set: { engine, reason } });
   }
 }
 

@@ -1,9 +1,10 @@
 /** Runs between a crash and the session that a restart gives them. Until then nobody else gets their devices. */
 import type { Run } from '../../../protocol/domain.ts';
 import type { Launch } from '../../../protocol/session.ts';
+import type { RunChange } from '../../store/catalog/run-change.ts';
 import type { Ended } from '../live/ended.ts';
 import type { Environment } from './environments.ts';
-import type { LaunchOptions } from './launcher.ts';
+import type { LaunchOptions } from './launching.ts';
 
 /** Actions of the runs that a restart after a crash needs. */
 export interface Restarts {
@@ -12,8 +13,8 @@ export interface Restarts {
   start(run: string, options: LaunchOptions & { code?: 'then' }): Promise<Run>;
   /** Removes the note. */
   drop(run: string): void;
-  /** Returns the record of a run that goes on later by itself, or whose rollback was refused; null: neither. */
-  goesOn(ended: Ended): Promise<Run | null>;
+  /** Returns the change of a run that goes on later by itself, or whose rollback was refused; null: neither. */
+  goesOn(ended: Ended): Promise<RunChange | null>;
 }
 
 export class CrashedRuns {

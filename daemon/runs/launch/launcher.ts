@@ -3,17 +3,14 @@
  * store; the state in memory can be lost at any moment.
  */
 import { rmSync } from 'node:fs';
-import type { JobConfig } from '../../../protocol/config.ts';
-import type { GpuDemand } from '../../../protocol/devices.ts';
-import type { Checkpoint, CodeIdentity, Run, Session } from '../../../protocol/domain.ts';
+import type { CodeIdentity, Run, Session } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
-import type { Skip } from '../../../protocol/rollback.ts';
 import type { Launch } from '../../../protocol/session.ts';
 import type { SessionDirectory } from '../../../session/directory.ts';
 import { isFromEarlierBoot } from '../../../session/watch.ts';
-import { deviceVariables, type Grant } from '../../devices/allocate.ts';
+import { deviceVariables } from '../../devices/allocate.ts';
+import type { RunChange, RunFields } from '../../store/catalog/run-change.ts';
 import { type ProjectContext, sessionOf } from '../context.ts';
-import type { RunControl } from '../control.ts';
 import { withDeadline } from '../deferred.ts';
 import type { Ended } from '../live/ended.ts';
 import type { Away } from '../live/follower.ts';
@@ -26,7 +23,8 @@ import { newSession } from '../records.ts';
 import { CrashedRuns, type Restarts } from './crashed.ts';
 import { hasOtherParams, recentValues } from './earlier.ts';
 import { type Environment, namesOf } from './environments.ts';
-import { codeDifference, identityOf, type Measured } from './identity.ts';
+import { codeDifference, identityOf } from './identity.ts';
+import type { Barrier, Device, Launching, OnEnded } from './launching.ts';
 import { isPrivateCopy, type OriginalCode, originalCodeNotices } from './original-code.ts';
 import { prepareSession } from './prepare.ts';
 import { uvVariables } from './rebuilt.ts';
@@ -35,63 +33,6 @@ import { uvVariables } from './rebuilt.ts';
 const START_WAIT_MS = 20_000;
 /** Age up to which a measured identity counts as current. */
 const FRESH_MS = 1_000;
-
-export interface LaunchOptions extends Environment, RunControl {
-  /** Worktree of the request; absent: the one that the project was opened with. */
-  root?: string;
-  queue?: boolean;
-  restarts?: number;
-  backend?: string;
-  backendSetting?: string;
-  /** Engine to run on, and its number of nodes; absent: as the job says, else here. */
-  engine?: string;
-  nodes?: number;
-  debugger?: readonly string[];
-}
-
-/** Tells whether a run may start, and hears when one may have become ready or a run has ended. */
-export interface Device {
-  isFree(): boolean;
-  changed(): void;
-  /** Brings the list of GPUs up to date; await it before the calls below. */
-  look(): Promise<void>;
-  admit(demand: GpuDemand | undefined, environment: Readonly<Record<string, string>>, own: string): Grant;
-  /** Chooses the runs to interrupt for an urgent one. */
-  interruptionsFor(demand: GpuDemand | undefined, environment: Readonly<Record<string, string>>): Run[];
-}
-
-/** Keeps runs and the files of their branch in step. */
-export interface Barrier {
-  /** Throws `switchWaiting` when files of another branch are still in place and the run would use them. */
-  before(root: string, usesFiles: boolean): Promise<void>;
-  ended(root: string, run: Run): void;
-  /** Records that a run has written these files of the tree: relative paths, with `/`. */
-  wrote(root: string, run: string, paths: readonly string[]): void;
-}
-
-/** Run to launch, with its record before that; null: there was none. */
-export interface Launching {
-  run: Run;
-  before: Run | null;
-  job: JobConfig;
-  checkpoint: Checkpoint | null;
-  /** The command does not tell its script to load the checkpoint. */
-  startsAnew: boolean;
-  /** Newer checkpoints that the run does not resume from: they lack a part, or their state has diverged. */
-  passedOver: readonly Checkpoint[];
-  accept: boolean;
-  root: string;
-  /** Identity of the tree as just measured. */
-  measured: Measured;
-  debugger?: readonly string[];
-  /** Code of then, to run instead of that in the tree. */
-  original?: OriginalCode | null;
-  /** Batches to leave out, after a rollback. */
-  skip?: Skip | null;
-}
-
-/** Hears of a run that has ended in a worktree, once its record says so. */
-export type OnEnded = (run: Run, root: string) => void;
 
 export class Launcher {
   readonly #context: ProjectContext;
@@ -201,10 +142,10 @@ export class Launcher {
   /** Waits for "started"; a session that ends earlier because of bad input leaves nothing behind. */
   async #launchOrUndo(launching: Launching): Promise<Run> {
     const { run, before } = launching;
+    const since = Date.now();
     const undo = async () => {
       this.#environments.delete(run.id);
-      if (before) await this.put(before);
-      else await this.#context.store.purgeRun(run.id);
+      await this.undo(run.id, before, since);
     };
     const live = await this.#launch(launching).catch(async (error) => {
       await undo();
@@ -222,7 +163,13 @@ export class Launcher {
     return this.#live.get(run.id)?.run ?? this.#context.store.findRun(run.id);
   }
 
-  async #launch({ run, job, checkpoint, startsAnew, accept, root, ...rest }: Launching): Promise<LiveRun> {
+  /** Makes a run what it was before a launch that has failed. What a person has changed since stays. */
+  async undo(id: string, before: Run | null, since: number): Promise<void> {
+    if (before) await this.change(id, { set: launchFieldsOf(before), dropNotices: { since } });
+    else await this.#context.store.purgeRun(id);
+  }
+
+  async #launch({ run, set, job, checkpoint, startsAnew, accept, root, ...rest }: Launching): Promise<LiveRun> {
     const { store } = this.#context;
     const from = checkpoint && { checkpoint: checkpoint.id, step: checkpoint.step };
     const session: Session = startsAnew
@@ -255,22 +202,25 @@ export class Launcher {
     prepared.recordAs(identity);
     session.identity = { ...identity };
     await store.putSession(session);
-    const starting = await this.put({
-      ...run,
-      ...(run.sessions === 0 ? identity : {}),
-      status: 'starting',
-      reason: '',
-      failure: null,
-      waiting: null,
-      // Of a checkpoint it is known who restores it, long before a framework is imported and says so.
-      startsAnew: checkpoint ? startsAnew : job.module === undefined && job.resume === undefined,
-      backendReason: prepared.backendReason,
-      session: session.id,
-      sessions: session.ordinal,
-      startedAt: run.startedAt ?? Date.now(),
-      step: session.resumedFrom?.step ?? 0,
-      endedAt: null,
-      etaSeconds: null,
+    const starting = await this.change(run.id, {
+      set: {
+        ...set,
+        ...(run.sessions === 0 ? identity : {}),
+        status: 'starting',
+        reason: '',
+        failure: null,
+        waiting: null,
+        // Of a checkpoint it is known who restores it, long before a framework is imported and says so.
+        startsAnew: checkpoint ? startsAnew : job.module === undefined && job.resume === undefined,
+        backendReason: prepared.backendReason,
+        session: session.id,
+        sessions: session.ordinal,
+        startedAt: run.startedAt ?? Date.now(),
+        step: session.resumedFrom?.step ?? 0,
+        endedAt: null,
+        etaSeconds: null,
+      },
+      ...rest.notices,
     });
     // Before there is a process: its end may write the record anew, which what follows must not overwrite.
     const difference = await codeDifference(context, before, identity);
@@ -339,7 +289,7 @@ export class Launcher {
     this.#live.delete(ended.run.id);
     try {
       const goesOn = await this.#restarts.goesOn(ended);
-      await this.put(goesOn ?? ended.run);
+      await ended.change(goesOn ?? {});
       if (!goesOn) this.#scheduleRestart(ended);
     } finally {
       this.#crashed.release(ended.run.id);
@@ -364,13 +314,13 @@ export class Launcher {
     const options = this.#environments.get(run.id);
     if (!options) {
       const reason = `${run.reason}; restarts when \`trainstash resume\` supplies its environment`;
-      void this.put({ ...run, reason });
+      void this.changeIf(run.id, asEnded(run), { set: { reason } });
       return;
     }
     const launch = directory.launch();
     const planned: Run = { ...run, restart: { ...next.policy } };
     if (launch) this.#restarts.plan(planned, launch, options);
-    void this.put(planned);
+    void this.changeIf(run.id, asEnded(run), { set: { restart: planned.restart } });
     const isOriginal = launch && isPrivateCopy(this.#context, run.id, launch.cwd);
     const code = isOriginal ? { code: 'then' as const } : {};
     this.#crashed.plan(run, next.delayMs, () => this.#restart(run.id, { root: launch?.root, ...options, ...code }));
@@ -387,14 +337,37 @@ export class Launcher {
       this.#restarts.drop(id);
       this.#crashed.forget(id);
       this.#context.log(`${run?.name ?? id} was not restarted: ${message}`);
-      if (run) await this.put({ ...run, reason: `${run.reason}; not restarted: ${message}` });
+      if (run) await this.changeIf(id, asEnded(run), { set: { reason: `${run.reason}; not restarted: ${message}` } });
       this.#device.changed();
     }
   }
 
-  async put(run: Run): Promise<Run> {
-    await this.#context.store.putRun(run);
+  /** Changes a run's record, also while it is live. */
+  async change(id: string, change: RunChange): Promise<Run> {
+    const live = this.#live.get(id);
+    if (live) return live.change(change);
+    const run = await this.#context.store.changeRun(id, change);
     this.#context.announce.run(run);
     return run;
   }
+
+  /** Changes the record of a run that is not live if it still has the values that were read; null: it has gone on since. */
+  async changeIf(id: string, when: RunFields, change: RunChange): Promise<Run | null> {
+    if (this.#live.has(id)) return null;
+    const run = await this.#context.store.changeRunIf(id, when, change);
+    if (run) this.#context.announce.run(run);
+    return run;
+  }
+}
+
+/** Returns the values by which a run is known not to have gone on since a session of it ended. */
+function asEnded({ status, session }: Run): RunFields {
+  return { status, session };
+}
+
+/** Returns the fields that a launch and a session change. */
+function launchFieldsOf(run: Run): RunFields {
+  const { id, number, name, note, pinned, trashedAt, branch, branchId, ...others } = run;
+  const { notices, checkpoints, lastCheckpoint, ...fields } = others;
+  return fields;
 }

@@ -1,9 +1,11 @@
 /** Entries of the queue in their first state, and texts about what queued runs wait for. Pure. */
+
 import { join } from 'node:path';
 import type { JobConfig } from '../../../protocol/config.ts';
 import type { Run } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { integer } from '../../../protocol/words.ts';
+import type { RunFields } from '../../store/catalog/run-change.ts';
 import type { ProjectContext } from '../context.ts';
 import { splitWords } from './command.ts';
 import { type CodeDifference, differenceText } from './identity.ts';
@@ -97,6 +99,9 @@ export function newEntry(run: Run, root: string): QueueEntry {
     rollback: null,
   };
 }
+
+/** Fields of a run that has just been queued. */
+export const QUEUED: RunFields = { status: 'queued', reason: '', waiting: { for: 'device', behind: null } };
 
 /** Returns the words that name the program; null: the job has no command. */
 export function wordsOf({ run }: JobConfig): readonly string[] | null {

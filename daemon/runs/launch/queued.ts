@@ -8,13 +8,15 @@ import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { maskedCount, maskText } from '../../../protocol/secrets.ts';
 import type { Launch } from '../../../protocol/session.ts';
 import type { Hold } from '../../devices/turn.ts';
+import { hasFields, type RunChange, type RunFields } from '../../store/catalog/run-change.ts';
 import { findJob, readConfig } from '../config.ts';
 import type { ProjectContext } from '../context.ts';
 import { interruptionNotices } from '../live/said.ts';
 import { jobOfRun } from './ad-hoc.ts';
 import { type Environment, namesOf, obstacleOf, programOf } from './environments.ts';
 import { codeDifference, measure, measureStable } from './identity.ts';
-import type { Barrier, Launcher, Launching } from './launcher.ts';
+import type { Launcher } from './launcher.ts';
+import type { Barrier, Launching } from './launching.ts';
 import { planResume } from './plan.ts';
 import { describeDifferences } from './preflight.ts';
 import { Queue, type QueueEntry } from './queue.ts';
@@ -27,6 +29,7 @@ import {
   newEntry,
   nextSteps,
   placeOf,
+  QUEUED,
   requireTarget,
   secretParamsText,
   secretText,
@@ -34,7 +37,6 @@ import {
 } from './queue-entries.ts';
 import { lostParams } from './secret-params.ts';
 
-const NOT_CHECKED_YET: Waiting = { for: 'device', behind: null };
 /** Waits that a person has to end. */
 const PERSON: ReadonlySet<Waiting['for']> = new Set(['environment', 'code', 'files']);
 
@@ -83,7 +85,7 @@ export class QueuedRuns {
 
   /** Adds a run to the queue. A run that is queued already keeps its turn. */
   async add(
-    { run, job, checkpoint, accept, root, measured }: Launching,
+    { run, set, job, checkpoint, accept, root, measured }: Launching,
     environment: Environment | undefined,
     conditions: QueueConditions = {},
   ): Promise<Run> {
@@ -92,13 +94,12 @@ export class QueuedRuns {
     if (environment) launcher.remember(run.id, environment);
     this.#queue.put({
       ...newEntry(run, root),
-      checkpoint: checkpoint?.id ?? null,
-      accept,
+      ...{ checkpoint: checkpoint?.id ?? null, accept },
       identity: { branch, branchId, commit, dirty, code },
       ...(environment ? this.#factsOf(root, job, environment) : {}),
       ...conditions,
     });
-    return launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
+    return launcher.change(run.id, { set: { ...set, ...QUEUED } });
   }
 
   /** Notes a run that is restarted after its delay, if this daemon lives until then; if not, it waits for its turn like others. */
@@ -151,13 +152,13 @@ export class QueuedRuns {
     return true;
   }
 
-  /** Returns the record of a run at its end if it was interrupted: it waits to go on. Null: it was not, or is over. */
-  asInterrupted(ended: Run): Run | null {
+  /** Returns what changes at the end of a run that was interrupted: it waits to go on. Null: it was not, or is over. */
+  asInterrupted(ended: Run): RunChange | null {
     const entry = this.#queue.get(ended.id);
     return entry && isInterruption(entry, ended) ? this.#afterInterruption(ended, entry) : null;
   }
 
-  #afterInterruption(ended: Run, entry: QueueEntry): Run | null {
+  #afterInterruption(ended: Run, entry: QueueEntry): RunChange | null {
     const { interruption } = entry;
     if (!interruption) return null;
     if (ended.status === 'completed' || ended.status === 'stopped') {
@@ -167,7 +168,7 @@ export class QueuedRuns {
     const endedAt = interruption.endedAt ?? Date.now();
     this.#queue.change(ended.id, { interruption: { ...interruption, endedAt, step: ended.step } });
     const reason = `was interrupted for ${interruption.byName}, and goes on after it`;
-    return { ...ended, status: 'queued', reason, waiting: { for: 'run', behind: null }, draft: false };
+    return { set: { status: 'queued', reason, waiting: { for: 'run', behind: null }, draft: false } };
   }
 
   /** Throws `paramInvalid` if a run that comes after another one would wait for itself, however indirectly. */
@@ -243,11 +244,11 @@ export class QueuedRuns {
       } else if (isInterrupted && run.status !== 'queued') {
         // Its daemon died after the session had ended, and before the record said so.
         const goesOn = run.trashedAt === null ? this.#afterInterruption(run, entry) : null;
-        if (goesOn) await launcher.put(goesOn);
+        if (goesOn) await launcher.change(run.id, goesOn);
         else this.#queue.remove(run.id);
       } else if (run.status === 'queued' || run.status === 'starting' || (entry.isRestart && isCrashed(run))) {
         if (entry.isRestart) this.#queue.change(run.id, { isRestart: false });
-        await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
+        await launcher.change(run.id, { set: QUEUED });
       } else this.#queue.remove(run.id);
     }
     for (const run of await context.store.runsWithStatus(['queued']))
@@ -274,12 +275,12 @@ export class QueuedRuns {
     }
     this.#starting = id;
     try {
-      return await this.#start(entry, { ...run, gpu: entry.gpu, devices: devices && [...devices] });
+      return await this.#start(entry, run, { gpu: entry.gpu, devices: devices && [...devices] });
     } catch (error) {
       if (!this.#queue.has(id)) return false;
       this.#queue.remove(id);
       const reason = maskText((error as Error).message);
-      await launcher.put({ ...run, status: 'failed', reason, waiting: null, endedAt: Date.now() });
+      await launcher.change(id, { set: { status: 'failed', reason, waiting: null, endedAt: Date.now() } });
       return false;
     } finally {
       this.#starting = null;
@@ -300,7 +301,8 @@ export class QueuedRuns {
     if (run?.status === 'queued') await this.#wait(run, what, text.replaceAll('RUN', String(run.number)), behind);
   }
 
-  async #start(entry: QueueEntry, run: Run): Promise<boolean> {
+  async #start(entry: QueueEntry, recorded: Run, set: RunFields): Promise<boolean> {
+    const run: Run = { ...recorded, ...set };
     const { launcher, barrier, context } = this.#setup;
     const place = { ...context.place, root: entry.root };
     const here = { ...context, place };
@@ -328,12 +330,11 @@ export class QueuedRuns {
     launcher.remember(run.id, environment);
     // In the record before the process starts: a daemon that dies then has said it.
     const said = entry.interruption ? interruptionNotices(entry.interruption, launching.checkpoint, Date.now()) : [];
-    const notices = said.map((notice) => ({ ...notice, step: run.step, at: Date.now() }));
+    const addNotices = said.map((notice) => ({ ...notice, step: run.step, at: Date.now() }));
     // Of a launch that a daemon did not live to finish it was said already.
     const since = entry.interruption?.askedAt ?? Number.POSITIVE_INFINITY;
-    const earlier = launching.run.notices.filter(({ code, at }) => code !== 'interrupted' || at < since);
-    const resumed = { ...launching.run, notices: [...earlier, ...notices] };
-    await launcher.beginQueued({ ...launching, run: resumed, measured });
+    const dropNotices = { codes: ['interrupted'], since };
+    await launcher.beginQueued({ ...launching, set, measured, notices: { dropNotices, addNotices } });
     // Removed only now: if the daemon dies before, the run is still queued.
     this.#queue.remove(run.id);
     return true;
@@ -368,7 +369,7 @@ export class QueuedRuns {
     job: JobConfig,
     here: ProjectContext,
     { environment, interpreter }: Environment,
-  ): Promise<Omit<Launching, 'measured'> | string> {
+  ): Promise<Omit<Launching, 'measured' | 'set'> | string> {
     const rest = { run, before: null, accept: entry.accept, root: entry.root, skip: entry.rollback?.skip ?? null };
     await requireTarget(this.#setup.context.store, entry, run);
     if (entry.checkpoint === null && !entry.interruption)
@@ -392,8 +393,8 @@ export class QueuedRuns {
     if (!this.#queue.has(run.id) || this.#setup.launcher.isLaunching(run.id)) return false;
     const reason = maskText(text);
     const waiting: Waiting = { for: what, behind };
-    const isKnown = run.reason === reason && run.waiting?.for === what && run.waiting.behind === behind;
-    if (!isKnown) await this.#setup.launcher.put({ ...run, reason, waiting });
+    if (!hasFields(run, { reason, waiting }))
+      await this.#setup.launcher.changeIf(run.id, { status: 'queued' }, { set: { reason, waiting } });
     return false;
   }
 }

@@ -2,12 +2,14 @@
 import type { Checkpoint, CodeIdentity, Params, Run } from '../../../protocol/domain.ts';
 import { maskParams } from '../../../protocol/secrets.ts';
 import type { RunSweep, SweepRecord } from '../../../protocol/sweep.ts';
+import type { RunFields } from '../../store/catalog/run-change.ts';
 import { findJob, readConfig } from '../config.ts';
 import type { ProjectContext } from '../context.ts';
 import { controlOf } from '../control.ts';
 import { kindOf, newRun } from '../records.ts';
 import { type Environment, namesOf, programOf } from './environments.ts';
-import type { Device, Launcher } from './launcher.ts';
+import type { Launcher } from './launcher.ts';
+import type { Device } from './launching.ts';
 import { placeOf, wordsOf } from './queue-entries.ts';
 import type { QueuedRuns } from './queued.ts';
 
@@ -58,19 +60,20 @@ export class Trials {
       sweep,
     });
     this.#context.secrets.remember(run.id, all);
-    return this.#queue(facts, run, null, environment, facts.priority);
+    return this.#queue(facts, run, {}, null, environment, facts.priority);
   }
 
   /** Queues an ended run again, ahead of new ones. It goes on from its newest good checkpoint. */
   async goOn(facts: TrialFacts, run: Run, sweep: RunSweep, environment: Environment | undefined): Promise<Run> {
     const checkpoint = run.lastCheckpoint && (await this.#context.store.checkpoint(run.lastCheckpoint.id));
-    const again: Run = { ...run, sweep, endedAt: null, draft: false, failure: null, devices: null };
-    return this.#queue(facts, again, checkpoint ?? null, environment, facts.priority + 1);
+    const set = { sweep, endedAt: null, draft: false, failure: null, devices: null };
+    return this.#queue(facts, { ...run, ...set }, set, checkpoint ?? null, environment, facts.priority + 1);
   }
 
   async #queue(
     facts: TrialFacts,
     run: Run,
+    set: RunFields,
     checkpoint: Checkpoint | null,
     environment: Environment | undefined,
     priority: number,
@@ -80,7 +83,7 @@ export class Trials {
     const job = findJob(readConfig(root), run.job);
     const measured = { identity: { ...identity, codeLeftOut: facts.codeLeftOut }, at: Date.now() };
     const launching = {
-      ...{ run, before: null, job, checkpoint, startsAnew: false, passedOver: [], accept: false, root, measured },
+      ...{ run, before: null, set, job, checkpoint, startsAnew: false, passedOver: [], accept: false, root, measured },
     };
     const queued = await this.#queued.add(launching, environment, { priority, interpreter, program, variables });
     void this.#device.changed();

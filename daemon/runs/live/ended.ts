@@ -2,6 +2,7 @@
 import type { Run, Session } from '../../../protocol/domain.ts';
 import type { ExitRecord } from '../../../protocol/session.ts';
 import type { SessionDirectory } from '../../../session/directory.ts';
+import type { RunChange } from '../../store/catalog/run-change.ts';
 import type { Away } from './follower.ts';
 
 export interface Ended {
@@ -12,6 +13,8 @@ export interface Ended {
   forced: boolean;
   /** True if somebody had asked it to pause or to stop. */
   asked: boolean;
+  /** Writes the record, with what the surroundings add to it. */
+  change(more: RunChange): Promise<Run>;
 }
 
 /** Calls from a live run to its surroundings. */

@@ -2,7 +2,8 @@ import type { Checkpoint, Run } from '../../../protocol/domain.ts';
 import { maskText } from '../../../protocol/secrets.ts';
 import type { ExitRecord } from '../../../protocol/session.ts';
 import { outcomeOf } from '../../../session/ending.ts';
-import { lastOf, newestGood } from '../../store/maintenance/retention.ts';
+import type { RunFields } from '../../store/catalog/run-change.ts';
+import { newestGood } from '../../store/maintenance/retention.ts';
 
 const DRAFT_MS = 60_000;
 
@@ -15,20 +16,17 @@ interface SessionEnd {
   metrics: Run['metrics'];
 }
 
-/** Completes the record of a run whose session is over. */
-export function endedRun(run: Run, { exit, endedAt, forced, checkpoints, metrics }: SessionEnd): Run {
+/** Returns what the end of a session changes in the record of its run. */
+export function endOf(run: Run, { exit, endedAt, forced, checkpoints, metrics }: SessionEnd): RunFields {
   const newest = newestGood(checkpoints, run.monitor) ?? null;
   const ending = endingOf(run, exit, forced, newest);
   return {
-    ...run,
     ...ending,
     endedAt,
     etaSeconds: null,
     // The runner of a script that reports its own steps does not count them.
     step: Math.max(exit?.step ?? 0, run.step),
     epoch: Math.max(run.epoch, newest?.epoch ?? 0),
-    checkpoints: checkpoints.length,
-    lastCheckpoint: lastOf(checkpoints, run.monitor),
     metrics,
     draft: checkpoints.length === 0 && endedAt - run.createdAt < DRAFT_MS && ending.status !== 'completed',
   };

@@ -5,11 +5,10 @@ import type { TerminalInput } from '../../../protocol/session.ts';
 import type { ProjectContext } from '../context.ts';
 import type { EngineRuns } from '../engines/engine-runs.ts';
 import { cannotSave, pauseLoses, wrongStatus } from '../errors.ts';
-import type { Device, Launcher } from '../launch/launcher.ts';
+import type { Launcher } from '../launch/launcher.ts';
+import type { Device } from '../launch/launching.ts';
 import type { QueuedRuns } from '../launch/queued.ts';
 import type { LiveRun } from './live-run.ts';
-
-const MAX_NOTICES = 20;
 
 export class LiveRequests {
   readonly #context: ProjectContext;
@@ -50,8 +49,7 @@ export class LiveRequests {
     const run = await this.#context.store.run(id);
     if (!run) return;
     const notice = { code, level, text: maskText(text), step: run.step, at: Date.now() };
-    await this.#launcher.put({ ...run, notices: [...run.notices, notice].slice(-MAX_NOTICES) });
-    this.#context.announce.notice(run, notice);
+    this.#context.announce.notice(await this.#launcher.change(id, { addNotices: [notice] }), notice);
   }
 
   async input(query: string, input: TerminalInput): Promise<void> {
@@ -85,8 +83,10 @@ export class LiveRequests {
     this.#queued.remove(run.id);
     // A paused run must be found again; one that was dropped never did anything, so it is a draft.
     const draft = status === 'stopped' && run.sessions === 0;
-    const unqueued = { ...run, status, reason: 'removed from the queue', waiting: null, endedAt: Date.now(), draft };
-    const left = await this.#launcher.put(unqueued);
+    const set = { status, reason: 'removed from the queue', waiting: null, endedAt: Date.now(), draft };
+    const left = await this.#launcher.changeIf(run.id, { status: 'queued' }, { set });
+    // It has begun meanwhile.
+    if (!left) throw wrongStatus(await this.#context.store.requireRun(run.id), ['queued'], 'taken out of the queue');
     void this.#device.changed();
     return left;
   }

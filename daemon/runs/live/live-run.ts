@@ -17,16 +17,17 @@ import { sweepSession } from '../../../session/sweep.ts';
 import { signalRunner } from '../../../session/watch.ts';
 import type { TakenEvents } from '../../store/catalog/events.ts';
 import { withSummary } from '../../store/catalog/points.ts';
-import { lastOf } from '../../store/maintenance/retention.ts';
+import type { RunChange, RunFields } from '../../store/catalog/run-change.ts';
 import type { ProjectContext } from '../context.ts';
 import { deferred } from '../deferred.ts';
 import { labelOf } from '../naming.ts';
 import { beginningOf } from './beginning.ts';
 import { BeginningScript } from './beginning-script.ts';
 import type { LiveRunEvents } from './ended.ts';
-import { endedRun } from './ending.ts';
+import { endOf } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
+import { HeldRun } from './held-run.ts';
 import { keepPolicy } from './keep-policy.ts';
 import { takeLeftovers } from './leftovers.ts';
 import { OverlapCheck } from './overlap-check.ts';
@@ -34,7 +35,6 @@ import { CheckpointRequests } from './requests.ts';
 import { type LaunchNotice, quotaNotice, stalledNotice } from './said.ts';
 
 const PERSIST_MS = 2_000;
-const MAX_NOTICES = 20;
 
 export class LiveRun {
   readonly follower: Follower;
@@ -46,7 +46,7 @@ export class LiveRun {
   readonly #events: LiveRunEvents;
   readonly #script: BeginningScript;
   #wroteFiles = false;
-  #run: Run;
+  readonly #held: HeldRun;
   #pace: Pace | null = null;
   /** Last reported step of each metric in this session. */
   readonly #lastSteps = new Map<string, number>();
@@ -66,7 +66,7 @@ export class LiveRun {
     events: LiveRunEvents,
   ) {
     this.#context = context;
-    this.#run = run;
+    this.#held = new HeldRun(context.store, run);
     this.#launch = launch;
     this.#identity = launch.identity;
     this.#events = events;
@@ -94,7 +94,11 @@ export class LiveRun {
   }
 
   get run(): Run {
-    return this.#run;
+    return this.#held.run;
+  }
+
+  get #run(): Run {
+    return this.#held.run;
   }
 
   /** Run with the branch and the code of this launch, which need not be those of the run's first session. */
@@ -161,9 +165,15 @@ export class LiveRun {
     await this.follower.finished;
   }
 
-  async update(patch: Partial<Run>): Promise<Run> {
-    this.#run = { ...this.#run, ...patch };
-    await this.#persist();
+  update(set: RunFields): Promise<Run> {
+    return this.change({ set });
+  }
+
+  /** Makes a change that another owner asks for. */
+  async change({ set = {}, addNotices = [], ...more }: RunChange): Promise<Run> {
+    this.#held.set(set);
+    for (const notice of addNotices) this.#held.addNotice(notice);
+    await this.#persist(more);
     return this.#run;
   }
 
@@ -203,7 +213,7 @@ export class LiveRun {
     if (taken.first !== null) await this.#onFirstStep(taken.first);
     if (taken.plan) {
       const { totalSteps, stepsPerEpoch } = taken.plan;
-      this.#run = { ...this.#run, totalSteps, stepsPerEpoch };
+      this.#held.set({ totalSteps, stepsPerEpoch });
     }
     if (last) {
       const { epoch, t, values } = last;
@@ -214,8 +224,8 @@ export class LiveRun {
         this.#lastSteps.set(name, toldAt);
       }
       const step = reachedStep(this.#lastSteps, last.step);
-      this.#run = { ...this.#run, step, epoch, metrics };
-      if (this.#pace) this.#run = { ...this.#run, etaSeconds: etaSeconds(this.#pace, step, t, this.#run.totalSteps) };
+      this.#held.set({ step, epoch, metrics });
+      if (this.#pace) this.#held.set({ etaSeconds: etaSeconds(this.#pace, step, t, this.#run.totalSteps) });
       this.#context.announce.metrics(this.#run, last.step, values);
     }
     for (const { code, level, text, step, t } of taken.notices) await this.#notice({ code, level, text, step, at: t });
@@ -242,9 +252,11 @@ export class LiveRun {
     if (started.cooperative) this.#script.pauseWaits = false;
     const earlier = await store.runs({ drafts: false, trashed: false, before: run.number, limit: 50 });
     const previous = earlier.runs.find(({ job }) => job === run.job);
-    this.#run = {
-      ...run,
-      status: run.status === 'starting' ? 'running' : run.status,
+    // After a resume the curve has changed: the points after the checkpoint are hidden.
+    const metrics = this.#hasEarlierCurve ? await store.summarizeMetrics(run.id) : run.metrics;
+    this.#held.set({
+      // As it is now: somebody may have asked for a pause since.
+      status: this.#run.status === 'starting' ? 'running' : this.#run.status,
       step: started.step,
       epoch: started.epoch,
       totalSteps: started.totalSteps,
@@ -255,9 +267,8 @@ export class LiveRun {
       params,
       label: labelOf(params, previous?.params),
       backend: started.environment.backend ?? run.backend,
-      // After a resume the curve has changed: the points after the checkpoint are hidden.
-      metrics: this.#hasEarlierCurve ? await store.summarizeMetrics(run.id) : run.metrics,
-    };
+      metrics,
+    });
     session.environment = { ...session.environment, ...started.environment };
     await store.putSession(session);
     this.#persistedAt = 0;
@@ -273,7 +284,7 @@ export class LiveRun {
     if (!this.#script.pauseWaits) return;
     this.#script.pauseWaits = false;
     rmSync(this.follower.directory.file('control'), { force: true });
-    this.#run = { ...this.#run, status: 'running', reason: '' };
+    this.#held.set({ status: 'running', reason: '' });
     const text = `It was not paused: its script has started, and only saves by itself. \`trainstash pause ${this.#run.number}\` shows what a pause would lose.`;
     await this.#addNotice('pauseWithdrawn', 'warning', text);
   }
@@ -291,7 +302,7 @@ export class LiveRun {
     if (begun) session.resumedFrom = begun.resumedFrom;
     await store.putSession(session);
     if (!begun) return;
-    this.#run = { ...this.#run, metrics: await store.summarizeMetrics(this.#run.id) };
+    this.#held.set({ metrics: await store.summarizeMetrics(this.#run.id) });
     await this.#addNotice(begun.notice.code, begun.notice.level, begun.notice.text);
   }
 
@@ -325,9 +336,7 @@ export class LiveRun {
     const trashed = await store.applyRetention(this.#run.id, keepPolicy(this.#run, { ...this.#launch, keep }));
     for (const old of trashed) announce.checkpoint(old);
     if (over || pruned.length > 0) await this.addNotices([quotaNotice(pruned.length, over)]);
-    const checkpoints = await store.checkpoints(this.#run.id);
-    const { monitor } = this.#run;
-    await this.update({ checkpoints: checkpoints.length, lastCheckpoint: lastOf(checkpoints, monitor) });
+    await this.#persist({ recount: true });
     this.#requests.stored(checkpoint);
   }
 
@@ -345,12 +354,14 @@ export class LiveRun {
     const endedAt = exit?.at ?? Date.now();
     await store.putSession({ ...session, endedAt });
     await this.addNotices(await this.#overlap.check(this.#run, true));
+    await this.#persist({ recount: true });
     const checkpoints = await store.checkpoints(this.#run.id);
     const metrics = await store.summarizeMetrics(this.#run.id);
     const asked = ['pausing', 'stopping'].includes(this.#run.status);
-    this.#run = endedRun(this.#run, { exit, endedAt, forced: this.#forced, checkpoints, metrics });
+    this.#held.set(endOf(this.#run, { exit, endedAt, forced: this.#forced, checkpoints, metrics }));
     sweepSession(directory, this.#context.log);
-    await this.#events.ended({ run: this.#run, exit, directory, session, forced: this.#forced, asked });
+    const change = (more: RunChange) => this.change(more);
+    await this.#events.ended({ run: this.#run, exit, directory, session, forced: this.#forced, asked, change });
     const { name, id, status, reason } = this.#run;
     const error = exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {});
     this.started.reject(error);
@@ -372,14 +383,13 @@ export class LiveRun {
 
   async #notice(said: Notice): Promise<void> {
     const notice = { ...said, text: maskText(said.text) };
-    this.#run = { ...this.#run, notices: [...this.#run.notices, notice].slice(-MAX_NOTICES) };
+    this.#held.addNotice(notice);
     this.#context.announce.notice(this.#run, notice);
     await this.#persist();
   }
 
-  async #persist(): Promise<void> {
+  async #persist(more?: Pick<RunChange, 'dropNotices' | 'recount'>): Promise<void> {
     this.#persistedAt = Date.now();
-    await this.#context.store.putRun(this.#run);
-    this.#context.announce.run(this.#run);
+    this.#context.announce.run(await this.#held.write(more));
   }
 }

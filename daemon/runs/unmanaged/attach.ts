@@ -102,7 +102,9 @@ async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void>
   await runs.queued.recover((run) => followed.has(run) || runs.engines.has(run));
   for (const run of await store.runsWithStatus(['starting', 'running', 'pausing', 'stopping'])) {
     if (!followed.has(run.id) && !runs.engines.has(run.id))
-      await runs.put({ ...run, status: 'lost', reason: 'its session directory is gone', endedAt: Date.now() });
+      await runs.change(run.id, {
+        set: { status: 'lost', reason: 'its session directory is gone', endedAt: Date.now() },
+      });
   }
   for (const session of await store.openSessions()) {
     if (!followed.has(session.run) && !runs.engines.has(session.run))
@@ -192,13 +194,6 @@ async function withLiveStatus(context: ProjectContext, run: Run, session: Sessio
       : run.step > 0 || run.status === 'running'
         ? 'running'
         : 'starting';
-  const live: Run = {
-    ...run,
-    status,
-    waiting: null,
-    session: session.id,
-    sessions: Math.max(run.sessions, session.ordinal),
-  };
-  await context.store.putRun(live);
-  return live;
+  const sessions = Math.max(run.sessions, session.ordinal);
+  return context.store.changeRun(run.id, { set: { status, waiting: null, session: session.id, sessions } });
 }

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Run } from '../../../protocol/domain.ts';
 import type { SessionDirectory } from '../../../session/directory.ts';
 import { isSetAside } from '../../../session/sweep.ts';
-import { lastOf } from '../../store/maintenance/retention.ts';
 import type { ProjectContext } from '../context.ts';
 import { keepPolicy } from '../live/keep-policy.ts';
 import { intactSessions } from './attach.ts';
@@ -40,16 +39,7 @@ async function announceStored(
   taken: number,
 ) {
   await store.applyRetention(run.id, keepPolicy(run, directory.launch()));
-  const checkpoints = await store.checkpoints(run.id);
   const text = `${taken} ${taken === 1 ? 'checkpoint' : 'checkpoints'} that an earlier version could not read ${taken === 1 ? 'is' : 'are'} in the store now.`;
   const notice = { code: 'recovered', level: 'info' as const, text, step: null, at: Date.now() };
-  const updated: Run = {
-    ...run,
-    draft: false,
-    checkpoints: checkpoints.length,
-    lastCheckpoint: lastOf(checkpoints, run.monitor),
-    notices: [...run.notices, notice],
-  };
-  await store.putRun(updated);
-  announce.run(updated);
+  announce.run(await store.changeRun(run.id, { set: { draft: false }, addNotices: [notice], recount: true }));
 }

@@ -11,7 +11,7 @@ import {
   putIncomingChunks,
 } from '../checkpoints/incoming.ts';
 import { asStoreError } from '../failures.ts';
-import { lastOf } from '../maintenance/retention.ts';
+import { recounted } from '../maintenance/retention.ts';
 import { hasRoomFor, makeReserve } from '../maintenance/sweep.ts';
 import type { Parts } from './parts.ts';
 
@@ -98,10 +98,7 @@ export function exchangeApi(parts: Parts) {
     recountCheckpoints(id: string): Run | null {
       const run = parts.catalog.run(id);
       if (!run || LIVE_STATUSES.includes(run.status)) return run ?? null;
-      const checkpoints = parts.catalog.checkpoints(id);
-      const counted = { ...run, checkpoints: checkpoints.length, lastCheckpoint: lastOf(checkpoints, run.monitor) };
-      parts.catalog.putRun(counted);
-      return counted;
+      return parts.catalog.putRun(recounted(run, parts.catalog.checkpoints(id)));
     },
 
     /** Marks a checkpoint that came in as it was marked where it comes from. */

@@ -5,6 +5,8 @@ import { TrainstashError } from '../../../protocol/errors.ts';
 import { SESSION_FILES } from '../../../protocol/session.ts';
 import type { EventSource, RunFilter } from '../catalog/catalog.ts';
 import { takeEvents } from '../catalog/events.ts';
+import { hasFields, type RunChange, type RunFields, withChange } from '../catalog/run-change.ts';
+import { recounted } from '../maintenance/retention.ts';
 import { withReserve } from '../maintenance/sweep.ts';
 import { summariesOf } from './metrics.ts';
 import { MIN_PREFIX, type Parts } from './parts.ts';
@@ -17,23 +19,20 @@ export function runsApi(parts: Parts) {
       parts.catalog.putRun(created);
       return created;
     },
-    putRun: (run: Run) => parts.catalog.putRun(run),
-    /** Stores a run that, or whose checkpoints, went to the trash or came back. Works on a full disk, too. */
-    putTrashedRun: (run: Run): Promise<void> => withReserve(parts.path, async () => parts.catalog.putRun(run)),
+    /** Changes a run's record as it is now. `known` takes the place of one whose row is damaged; without it that is `notFound`. */
+    changeRun: (id: string, change: RunChange, known?: Run): Run =>
+      changeRun(parts, parts.catalog.run(id) ?? known ?? requireRun(parts, id), change),
+    /** Changes it if it still has these values, as the caller has read them; null: it has others. */
+    changeRunIf(id: string, when: RunFields, change: RunChange): Run | null {
+      const run = requireRun(parts, id);
+      return hasFields(run, when) ? changeRun(parts, run, change) : null;
+    },
+    /** Changes a run that, or whose checkpoints, went to the trash or came back. Works on a full disk, too. */
+    changeTrashedRun: (id: string, change: RunChange): Promise<Run> =>
+      withReserve(parts.path, async () => changeRun(parts, requireRun(parts, id), change)),
     run: (id: string) => parts.catalog.run(id),
     /** Reads a run that a record names. Throws `notFound`: a record can name a missing one. */
-    requireRun(id: string): Run {
-      const run = parts.catalog.run(id);
-      if (run) return run;
-      throw new TrainstashError(
-        'notFound',
-        `The run ${id} is referenced but missing. \`trainstash fsck\` shows the cause.`,
-        {
-          what: 'run',
-          query: id,
-        },
-      );
-    },
+    requireRun: (id: string): Run => requireRun(parts, id),
     runs: (filter: RunFilter) => parts.catalog.runs(filter),
     countRuns: () => parts.catalog.countRuns(),
     branches: () => parts.catalog.branches(),
@@ -73,6 +72,24 @@ export function runsApi(parts: Parts) {
     draftsEndedBefore: (time: number) => parts.catalog.draftsEndedBefore(time).map(({ id }) => id),
     purgeRun: (id: string) => parts.purgeRun(id),
   };
+}
+
+function requireRun({ catalog }: Parts, id: string): Run {
+  const run = catalog.run(id);
+  if (run) return run;
+  throw new TrainstashError(
+    'notFound',
+    `The run ${id} is referenced but missing. \`trainstash fsck\` shows the cause.`,
+    {
+      what: 'run',
+      query: id,
+    },
+  );
+}
+
+function changeRun({ catalog }: Parts, run: Run, change: RunChange): Run {
+  const changed = withChange(run, change);
+  return catalog.putRun(change.recount ? recounted(changed, catalog.checkpoints(run.id)) : changed);
 }
 
 function putEnded({ catalog, metrics, path }: Parts, ended: readonly { run: Run; session: Session }[]): Run[] {

@@ -51,7 +51,8 @@ export class Catalog {
 
   // ---- runs ----
 
-  putRun(given: Run): void {
+  /** Stores a run. Returns its record, with the present name of its branch. */
+  putRun(given: Run): Run {
     const run = { ...given, branch: this.#branchNames.get(given.branchId ?? '') ?? given.branch };
     this.database
       .prepare(
@@ -70,6 +71,7 @@ export class Catalog {
         run.createdAt,
         JSON.stringify(run),
       );
+    return run;
   }
 
   run(id: string): Run | undefined {

@@ -114,6 +114,11 @@ export function lastOf(checkpoints: readonly Checkpoint[], monitor: Monitor | nu
   return last ? { id: last.id, step: last.step, grade: last.grade } : null;
 }
 
+/** Returns a run's record with the count of its checkpoints, and the one that a resume continues from. */
+export function recounted(run: Run, checkpoints: readonly Checkpoint[]): Run {
+  return { ...run, checkpoints: checkpoints.length, lastCheckpoint: lastOf(checkpoints, run.monitor) };
+}
+
 /**
  * Drops checkpoints that hold less than others: those that lack a file of their series, and those without the optimizer's
  * state if others have it. A script that saves its best weights, samples or debris beside its checkpoints cannot resume from those.
