@@ -38,15 +38,20 @@ export class BackOff {
   }
 }
 
+/** Answer of an engine, with the time of the question: what has happened since is not in it. */
+export interface Answer {
+  states: ReadonlyMap<string, JobState>;
+  askedAt: number;
+}
+
 export interface Opened {
   readonly engine: Engine;
   /** Name and settings: the file that they are in may change while runs are there. */
   readonly key: string;
   readonly polls: BackOff;
   readonly looks: BackOff;
-  states: ReadonlyMap<string, JobState>;
-  /** Time of the newest answer. */
-  answeredAt: number;
+  /** Newest answer: one value, since its time counts for its own states alone. */
+  answer: Answer;
   unknownSince: number | null;
   polling: Promise<void> | null;
 }
@@ -63,8 +68,7 @@ export class OpenedEngines {
       key,
       polls: new BackOff(),
       looks: new BackOff(),
-      states: new Map(),
-      answeredAt: 0,
+      answer: { states: new Map(), askedAt: 0 },
       unknownSince: null,
       polling: null,
     };

@@ -12,7 +12,7 @@ import type { ProjectContext } from '../context.ts';
 import type { Launcher } from '../launch/launcher.ts';
 import type { Lives } from './lives.ts';
 import type { NoLife } from './no-life.ts';
-import { BackOff, type Opened, type OpenedEngines, POLL_MS } from './opened.ts';
+import { type Answer, BackOff, type Opened, type OpenedEngines, POLL_MS } from './opened.ts';
 import type { EngineRecord, EngineRecords } from './records.ts';
 import { engineState, NOT_TAKEN, notCancelledText, pendingText } from './words.ts';
 
@@ -45,6 +45,8 @@ export class EngineWatch {
   readonly #setup: WatchSetup;
   /** Time since which a run's job has not been running, by run. */
   readonly #notRunningSince = new Map<string, number>();
+  /** Time from which on questions count, by run: an earlier answer is about another life. */
+  readonly #heardFrom = new Map<string, number>();
   /** Looks at runs that have not ended. */
   readonly #looks = new Map<string, Promise<void>>();
   /** Times of cancellations, and of searches for jobs, by run. */
@@ -76,6 +78,7 @@ export class EngineWatch {
   /** Forgets what was seen of a run's job: another one begins, or the same one anew. */
   anew(run: string): void {
     this.#notRunningSince.delete(run);
+    this.#heardFrom.set(run, Date.now());
   }
 
   /** Begins to cancel a job, again and again until its engine says that it has ended. */
@@ -112,12 +115,12 @@ export class EngineWatch {
   }
 
   async #poll(opened: Opened, records: readonly EngineRecord[]): Promise<void> {
+    const askedAt = Date.now();
     try {
       const jobs = records.flatMap(({ job }) => (job === '' ? [] : [job]));
       const states = jobs.length > 0 ? await opened.engine.poll(jobs) : new Map<string, JobState>();
-      opened.states = states;
+      opened.answer = { states, askedAt };
       opened.unknownSince = null;
-      opened.answeredAt = Date.now();
       const isIdle = records.every(
         ({ session, submittedAt, isClosing }) => session === null && !isClosing && Date.now() - submittedAt > FRESH_MS,
       );
@@ -125,7 +128,7 @@ export class EngineWatch {
     } catch (error) {
       opened.unknownSince ??= Date.now();
       opened.polls.failed();
-      opened.states = new Map();
+      opened.answer = { states: new Map(), askedAt };
       this.#setup.context.log(`${opened.engine.name}: ${(error as Error).message}`);
     }
   }
@@ -148,24 +151,29 @@ export class EngineWatch {
     // What has changed meanwhile belongs to a newer record of the run: the end of a life, which may be writing its last checkpoint.
     if (!record || records.get(id) !== record || this.#isClosed || this.#setup.isSubmitting(id)) return;
     if (record.job === '') return this.#search(record, run, opened);
-    const state = opened.states.get(record.job);
+    // Kept during the look: a newer answer may come meanwhile, and its time must not count for these states.
+    const { answer } = opened;
+    const state = answer.states.get(record.job);
     if (record.isClosing) return this.#close(record, state, opened);
     if (!run) return records.remove(id);
     await this.#show(run, record, state, opened.unknownSince);
     if (record.isUnwanted && this.#cancels.has(id)) await this.#cancel(record, state, opened);
-    if (record.session) return this.#follow(record, record.session, state, opened);
+    if (record.session) return this.#follow(record, record.session, answer, opened);
     const begun = await lives.begin(opened.engine.reach, record, run, () => this.#setup.kill(id));
     const now = records.get(id);
-    if (begun && now) records.put({ ...now, session: begun, seen: [...now.seen, begun], fruitless: 0, againAt: 0 });
-    else if (state && now?.job === record.job && this.#isSettled(now, state, opened)) {
+    if (begun) {
+      this.anew(id);
+      if (now) records.put({ ...now, session: begun, seen: [...now.seen, begun], fruitless: 0, againAt: 0 });
+    } else if (state && now?.job === record.job && this.#isSettled(now, answer, opened)) {
       this.#notRunningSince.delete(id);
       await this.#setup.noLife.settle(now, run, state, opened.engine);
       opened.polls.reset();
     }
   }
 
-  async #follow(record: EngineRecord, session: string, state: JobState | undefined, opened: Opened): Promise<void> {
+  async #follow(record: EngineRecord, session: string, answer: Answer, opened: Opened): Promise<void> {
     const { lives } = this.#setup;
+    const state = answer.states.get(record.job);
     const isWhole = await lives.look(session).catch((error) => {
       if (error instanceof SessionUnseen) return null;
       throw error;
@@ -174,7 +182,7 @@ export class EngineWatch {
     if (state && (await lives.isSucceeded(opened.engine.reach, record, session)))
       return lives.end(session, record, state);
     // Nobody has said how it ended: the engine knows.
-    if (!state || !this.#isSettled(record, state, opened)) return;
+    if (!state || !this.#isSettled(record, answer, opened)) return;
     if (isWhole === null && !(await isDeleted(record, opened)))
       throw new TrainstashError('engineUnreachable', `The folder of ${opened.engine.name} shows nothing.`, {
         engine: opened.engine.name,
@@ -184,16 +192,17 @@ export class EngineWatch {
   }
 
   /** Tells whether a job has not run for long enough, by two answers, that all of its files are seen here. */
-  #isSettled({ run, session, place }: EngineRecord, { phase, restarts }: JobState, opened: Opened): boolean {
+  #isSettled({ run, session, place, job }: EngineRecord, { states, askedAt }: Answer, { engine }: Opened): boolean {
+    const { phase, restarts } = states.get(job)!;
     const isAnother = session !== null && this.#setup.lives.isEarlierThan(session, restarts);
     if ((phase === 'running' || (phase === 'pending' && session === null)) && !isAnother) {
       this.#notRunningSince.delete(run);
       return false;
     }
-    const { answeredAt, engine } = opened;
-    const since = this.#notRunningSince.get(run) ?? answeredAt;
+    if (askedAt < (this.#heardFrom.get(run) ?? 0)) return false;
+    const since = this.#notRunningSince.get(run) ?? askedAt;
     this.#notRunningSince.set(run, since);
-    return answeredAt - since >= SETTLE_MS + engine.reach.lagOf(place);
+    return askedAt - since >= SETTLE_MS + engine.reach.lagOf(place);
   }
 
   /** Looks for the job of a submission whose answer was lost. */
