@@ -132,6 +132,16 @@ test('a machine that has changed nothing never sends its older note over a newer
   expect([await note(one), await note(two)]).toEqual(['', '']);
 });
 
+test('a run that comes again with news keeps its pin and its branch of this machine', async () => {
+  const { one, two } = await both(temporaryFolder());
+  const here = { pinned: true, branchId: 'abcdefghjkmn', branch: 'here' } as const;
+  await two.store.changeRun(one.run.id, { set: here });
+  await one.store.changeRun(one.run.id, { set: { status: 'completed', step: 9 } });
+  await one.remotes.push('box', [], UNWATCHED);
+  await two.remotes.pull(['box'], UNWATCHED);
+  expect(await two.store.requireRun(one.run.id)).toMatchObject({ status: 'completed', step: 9, ...here });
+});
+
 test('a run that was live when it was sent, and ended without another step, has ended on the other machine too', async () => {
   const folder = temporaryFolder();
   const one = await machine(join(folder, 'one'));

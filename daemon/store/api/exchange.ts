@@ -75,6 +75,8 @@ export function exchangeApi(parts: Parts) {
           note: own.note,
           checkpoints: own.checkpoints,
           lastCheckpoint: own.lastCheckpoint,
+          ...(own.pinned ? { pinned: own.pinned } : {}),
+          ...(own.branchId === null ? {} : { branch: own.branch, branchId: own.branchId }),
         };
         if (!isLive && isNews) parts.catalog.putRun({ ...run, name, ...kept, number });
         for (const session of sessions) {
