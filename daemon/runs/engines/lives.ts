@@ -1,13 +1,16 @@
 /** The lives of runs on engines: each is a session directory there, which is mirrored and followed like one of this machine. */
 
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import * as v from 'valibot';
 import type { Run, Session } from '../../../protocol/domain.ts';
 import type { ExitRecord, Launch } from '../../../protocol/session.ts';
 import { idSchema, launchSchema, SESSION_FILES } from '../../../protocol/session.ts';
 import { PLACE_FILES } from '../../../protocol/task.ts';
 import { SessionDirectory } from '../../../session/directory.ts';
+import { isSetAside } from '../../../session/sweep.ts';
 import type { JobState } from '../../engines/contract.ts';
-import { Mirror } from '../../engines/mirror.ts';
+import { Mirror, SessionUnseen } from '../../engines/mirror.ts';
 import type { Reach } from '../../engines/reach.ts';
 import type { RunFields } from '../../store/catalog/run-change.ts';
 import { type ProjectContext, sessionOf, sessionsPath } from '../context.ts';
@@ -52,6 +55,8 @@ export class Lives {
     }
     const launch = fresh.sort((a, b) => (a.life ?? 0) - (b.life ?? 0))[0];
     if (!launch) return null;
+    const last = seen.at(-1);
+    if (last) await this.#takeLate(reach, sessions, last, run);
     const directory = SessionDirectory.create(sessionsPath(this.#context), launch);
     const session: Session = { ...sessionOfLaunch(run, launch), identity: launch.identity };
     await this.#context.store.putSession(session);
@@ -74,6 +79,38 @@ export class Lives {
     if (!starting) return null;
     this.#follow(reach, sessions, starting, session, launch, directory, kill);
     return session.id;
+  }
+
+  /**
+   * Takes what the life before has written after its engine had given it up: it may have lived on a node that was lost sight of. A
+   * later one has begun, so it writes no more.
+   */
+  async #takeLate(reach: Reach, sessions: string, id: string, run: Run): Promise<void> {
+    const { store, announce } = this.#context;
+    const session = await store.session(id);
+    const directory = sessionOf(this.#context, id);
+    if (!session || !directory.launch()) return;
+    const mirror = this.#mirror(reach, `${sessions}/${id}`, directory);
+    await mirror.copy().catch((error) => {
+      if (!(error instanceof SessionUnseen)) throw error;
+    });
+    for (const source of ['runnerEvents', 'events'] as const) while ((await store.takeEvents(id, source)).more);
+    const claimed = directory.claimed().filter((name) => !isSetAside(name));
+    const paths = [
+      ...claimed.map((name) => join(directory.file('taking'), name)),
+      ...directory.inbox().flatMap((name) => directory.claim(name) ?? []),
+    ];
+    if (paths.length === 0) return;
+    for (const path of paths) {
+      const { checkpoint } = await store.saveCheckpoint({ directory: path, run, session }, 0);
+      rmSync(path, { recursive: true, force: true });
+      announce.checkpoint(checkpoint);
+    }
+    announce.run(await store.changeRun(run.id, { recount: true }));
+  }
+
+  #mirror(reach: Reach, from: string, directory: SessionDirectory): Mirror {
+    return new Mirror(reach, from, directory, async (id) => (await this.#context.store.checkpoint(id)) !== undefined);
   }
 
   /** Follows a life on, after a start of the daemon. */
@@ -143,8 +180,7 @@ export class Lives {
     directory: SessionDirectory,
     kill: () => Promise<void>,
   ): void {
-    const isKnown = async (id: string) => (await this.#context.store.checkpoint(id)) !== undefined;
-    const mirror = new Mirror(reach, `${sessions}/${session.id}`, directory, isKnown);
+    const mirror = this.#mirror(reach, `${sessions}/${session.id}`, directory);
     const followed: Followed = { mirror, directory, launch, isOver: false };
     this.#followed.set(session.id, followed);
     this.#launcher.adopt(run, session, launch, { isAlive: () => !followed.isOver, kill });
