@@ -10,17 +10,19 @@ type Preempted = NonNullable<ExitRecord['preempted']>;
 /**
  * Returns the record of an end before its time, as it has to be on disk before the scheduler is asked: asking ends this process. Slurm
  * sends SIGTERM for a requeue, a cancellation and a preemption, and starts a job again by itself only after the first. A job that ends
- * within the grace of a preemption is over for it; the job still counts as running then, which tells the three apart.
+ * within the grace of a preemption is over for it; the job still counts as running then, which tells the three apart. One
+ * that runs in a later start has lost sight of this node: asking would end the training there.
  */
 export function preemptedBy(signal: NodeJS.Signals, allocation: Allocation | null): Preempted {
   const isOfSlurm = allocation?.kind === 'slurm';
-  const asks = isOfSlurm && (signal !== 'SIGTERM' || stateOf(allocation.job) === 'RUNNING');
+  const asks = isOfSlurm && (signal !== 'SIGTERM' || isRunning(allocation));
   return { signal, again: asks ? 'asked' : 'itself' };
 }
 
-function stateOf(job: string): string | null {
+function isRunning({ job, restart }: Allocation): boolean {
   const { stdout } = spawnSync('scontrol', ['show', 'job', '-o', job], { encoding: 'utf8', timeout: WAIT_MS });
-  return /\bJobState=(\w+)/.exec(stdout ?? '')?.[1] ?? null;
+  const own = restart ?? 0;
+  return /\bJobState=RUNNING\b/.test(stdout ?? '') && Number(/\bRestarts=(\d+)/.exec(stdout)?.[1] ?? own) === own;
 }
 
 /** Asks. Returns what the scheduler says against it; null: it does it, or does not have to be asked. */
