@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   fsyncSync,
   openSync,
@@ -29,6 +30,8 @@ export function openToRead(path: string): number {
 
 /** Reads a JSON file; null when there is none or it is not JSON. Does not follow links. */
 export function readJson(path: string): unknown {
+  // Most looks find none, and an error costs more than the question.
+  if (!existsSync(path)) return null;
   let file: number | null = null;
   try {
     file = openToRead(path);

@@ -147,7 +147,8 @@ export class EngineWatch {
   async #lookAtRun(id: string, opened: Opened): Promise<void> {
     const { context, records, lives } = this.#setup;
     const record = records.get(id);
-    const run = await context.store.run(id);
+    // The record of a live run is the newest one, and costs no question to the store.
+    const run = this.#setup.launcher.find(id)?.run ?? (await context.store.run(id));
     // What has changed meanwhile belongs to a newer record of the run: the end of a life, which may be writing its last checkpoint.
     if (!record || records.get(id) !== record || this.#isClosed || this.#setup.isSubmitting(id)) return;
     if (record.job === '') return this.#search(record, run, opened);
