@@ -54,6 +54,8 @@ class KerasRun:
         self._surroundings = Surroundings(shim, self._states.owns)
         self._found = Ingredients()
         self._is_due = False
+        # The random numbers with which the epoch began: what is drawn in front of its batches is drawn again by a resume.
+        self._head: Optional[Dict[str, Any]] = None
         self._weights: List[Tuple[str, str]] = []
         if self._saved is not None:
             self._restore(self._saved)
@@ -71,6 +73,9 @@ class KerasRun:
             self.epoch = epoch
             if self._saved is not None and not self._saved.is_inside:
                 self._arrive()
+            elif self._saved is not None:
+                self._draw_again(self._saved.facts.get("head"))
+            self._head = self._numbers()
             self._passes.begin_epoch()
             yield epoch
             self._passes.end_epoch()
@@ -157,18 +162,16 @@ class KerasRun:
     def _read(self, batch: int) -> Tuple[Dict[str, Any], Dict[str, str], Ingredients]:
         arrays: Dict[str, Any] = {}
         found = Ingredients()
-        drawn: Dict[str, Any] = {}
         for name, value in self._objects.items():
             if rng.is_generator(value):
-                drawn[name] = keras_random.plain(generators.state_of(value))
                 found.kept("random", name)
                 continue
             for one in _variables(name, value):
                 arrays[one.name] = keras_variables.value_of(one.variable)
             found.kept(_kind(value), name)
         self._look_for_stale(arrays, found)
-        numbers = keras_random.capture()
-        for name in keras_random.names_in(numbers):
+        numbers = self._numbers()
+        for name in keras_random.names_in(numbers["random"]):
             found.kept("random", f"random numbers of {name}")
         for kind in ("weights", "optimizer", "callback"):
             if not found.has(kind):
@@ -190,7 +193,7 @@ class KerasRun:
         found.add(self._found)
         facts = {
             "progress": {"step": self.steps, "epoch": self.epoch, "batch": batch},
-            "format": 1, "adapter": "keras loop", "seed": self.seed, "random": numbers, "generators": drawn, "data": place,
+            "format": 1, "adapter": "keras loop", "seed": self.seed, **numbers, "head": self._head, "data": place,
             "vars": _encoded(values, "vars", arrays), "states": _encoded(states, "states", arrays),
         }  # fmt: skip
         return arrays, {"trainstash": json.dumps(facts, allow_nan=False, separators=(",", ":"))}, found
@@ -233,13 +236,27 @@ class KerasRun:
         if saved is None:
             return
         self._load(saved)
-        for name, state in saved.facts["generators"].items():
-            if name in self._objects:
-                generators.set_state(self._objects[name], keras_random.lively(state))
+        self._set_numbers(saved.facts)
         self._states.put_back()
         self._states.at_place()
-        for name, why in keras_random.restore(saved.facts["random"]):
+
+    def _numbers(self) -> Dict[str, Any]:
+        own = {name: keras_random.plain(generators.state_of(value)) for name, value in self._objects.items() if rng.is_generator(value)}
+        return {"random": keras_random.capture(), "generators": own}
+
+    def _set_numbers(self, saved: Mapping[str, Any]) -> None:
+        for name, state in saved["generators"].items():
+            if name in self._objects:
+                generators.set_state(self._objects[name], keras_random.lively(state))
+        for name, why in keras_random.restore(saved["random"]):
             self._found.lost("random", f"random numbers of {name}", why)
+
+    def _draw_again(self, head: Optional[Mapping[str, Any]]) -> None:
+        """Lets the script draw in front of the batches what it drew there before."""
+        if head is None:
+            self._found.lost("random", "what an epoch draws before its batches", "the checkpoint is of an older version, which did not keep it")
+        else:
+            self._set_numbers(head)
 
 
 def _checked(tracked: Mapping[str, Any]) -> Dict[str, Any]:

@@ -66,13 +66,15 @@ def batches():
 
 
 data = batches()
-run = trainstash.init(model=model, optimizer=optimizer)
+order = np.random.default_rng(5)
+run = trainstash.init(model=model, optimizer=optimizer, order=order)
 kept = run.state(total=0.0)
 train = {"tensorflow": tape, "torch": autograd, "jax": stateless}[backend]
 for epoch in run.epochs(4):
+    drawn = order.random() + np.random.random()
     for inputs, targets in run.batches(data):
         loss = train(inputs, targets)
-        kept.total += float(loss) + np.random.random()
+        kept.total += (float(loss) + np.random.random()) * drawn
         run.step(loss=float(loss))
     run.log(total=kept.total)
 print("TOTAL", kept.total)
