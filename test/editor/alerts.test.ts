@@ -1,13 +1,11 @@
 /** Trouble of a live run, as a person at the editor is told of it. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { runShow } from '../../protocol/messages/run.ts';
 import { commandFixture, start } from '../support/commands.ts';
 import { openProject, untilStatus } from '../support/daemon.ts';
 import { useWorkbench } from '../support/workbench.ts';
-
-vi.setConfig({ testTimeout: 240_000 });
 
 const workbench = useWorkbench();
 

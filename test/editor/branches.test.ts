@@ -1,11 +1,9 @@
 /** Files that follow the branch, from a user's view. */
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { startSmall, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { makeRepository } from '../support/repository.ts';
 import { untilRow, useWorkbench } from '../support/workbench.ts';
-
-vi.setConfig({ testTimeout: 240_000 });
 
 const workbench = useWorkbench();
 

@@ -1,10 +1,8 @@
 /** Runs of the dashboard in groups, in colours by a param, and on axes of params and metrics. */
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { runUpdate } from '../../protocol/messages/run.ts';
 import { makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
 import { useWorkbench } from '../support/workbench.ts';
-
-vi.setConfig({ testTimeout: 240_000 });
 
 const workbench = useWorkbench();
 

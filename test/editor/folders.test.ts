@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
 import { daemonStop } from '../../protocol/messages/daemon.ts';
 import { runList } from '../../protocol/messages/run.ts';
@@ -10,8 +10,6 @@ import { BUILD, gitProject, makeFixture, openProject, startSmall, untilStatus } 
 import { openEditor } from '../support/editor.ts';
 import { until } from '../support/folder.ts';
 import { untilRow, useWorkbench } from '../support/workbench.ts';
-
-vi.setConfig({ testTimeout: 480_000 });
 
 const workbench = useWorkbench();
 

@@ -1,7 +1,7 @@
 /** A folder with a store that came from elsewhere, in the editor: it can be looked at, and asks before it is used. */
 import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { daemonStop } from '../../protocol/messages/daemon.ts';
 import { runPause } from '../../protocol/messages/run.ts';
 import { isAlive, makeFixture, openProject, startHeld, untilStatus } from '../support/daemon.ts';
@@ -9,8 +9,6 @@ import { openEditor } from '../support/editor.ts';
 import { until } from '../support/folder.ts';
 import { stateOf } from '../support/hostile-store.ts';
 import { untilRow, useWorkbench } from '../support/workbench.ts';
-
-vi.setConfig({ testTimeout: 240_000 });
 
 const workbench = useWorkbench();
 

@@ -1,11 +1,9 @@
 /** The suite of test/host, inside the extension host of a real VS Code, against the packed extension. */
 import { format } from 'node:util';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { packExtension, platforms } from '../../scripts/vsix.ts';
 import { editorParts, openEditor } from '../support/editor.ts';
 import { makeHostSuite } from '../support/host-suite.ts';
-
-vi.setConfig({ testTimeout: 240_000 });
 
 test('what only the extension host can see', async (context) => {
   const parts = await editorParts();

@@ -1,14 +1,12 @@
 /** Images, histograms, tables and texts on the page of a run, by step, and side by side in a comparison. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { commandFixture, start } from '../support/commands.ts';
 import { openProject, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
 import { openRunPage, untilRow, useWorkbench } from '../support/workbench.ts';
-
-vi.setConfig({ testTimeout: 240_000 });
 
 /** Part of a decoded image, as a browser has it. */
 interface Drawn {

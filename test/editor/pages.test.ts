@@ -1,13 +1,11 @@
 /** Pages beside the side bar: files with mistakes, exports, the dashboard, a comparison. */
 import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { runPause, runUpdate } from '../../protocol/messages/run.ts';
 import { makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { openRunPage, untilRow, useWorkbench } from '../support/workbench.ts';
-
-vi.setConfig({ testTimeout: 240_000 });
 
 const workbench = useWorkbench();
 

@@ -2,13 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { makeFixture, SMALL_JOB } from '../support/daemon.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
 import { filesBelow, urlOf } from '../support/remotes.ts';
 import { untilRow, useWorkbench } from '../support/workbench.ts';
-
-vi.setConfig({ testTimeout: 240_000 });
 
 const workbench = useWorkbench();
 

@@ -1,7 +1,7 @@
 /** Runs from the side bar, from a file and from a job: started, paused, resumed, kept. */
 import { appendFileSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
 import { checkpointTag } from '../../protocol/messages/checkpoint.ts';
 import { logRead } from '../../protocol/messages/metrics.ts';
@@ -23,7 +23,6 @@ import { PYTHON } from '../support/python.ts';
 import { realTensorFlow } from '../support/tensorflow.ts';
 import { openRunPage, untilRow, untilStatusBar, useWorkbench } from '../support/workbench.ts';
 
-vi.setConfig({ testTimeout: 480_000 });
 await environmentsMade();
 
 const workbench = useWorkbench();

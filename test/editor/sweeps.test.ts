@@ -1,11 +1,9 @@
 /** A sweep in the side bar: one row with its runs, of which the best is marked. */
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { sweepStart } from '../../protocol/messages/sweep.ts';
 import { openProject, shellEnvironment } from '../support/daemon.ts';
 import { sweepFixture, untilSweep } from '../support/sweep-rounds.ts';
 import { useWorkbench } from '../support/workbench.ts';
-
-vi.setConfig({ testTimeout: 240_000 });
 
 const workbench = useWorkbench();
 

@@ -1,44 +1,18 @@
 /** A real VS Code (its server, in a browser) with the packed extension, a profile of its own and an open folder. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Browser, chromium, type Frame, type Locator, type Page } from 'playwright-core';
+import { chromium, type Frame, type Locator, type Page } from 'playwright-core';
 import { codeServer, chromium as findBrowser } from '../../scripts/editor.ts';
 import { packExtension } from '../../scripts/vsix.ts';
 import { afterwards } from './cleanup.ts';
+import { endGroup, startServer, WAIT_MS, writeSettings } from './editor-server.ts';
 import { hasStored } from './editor-storage.ts';
 import { temporaryFolder, until } from './folder.ts';
+import { BROWSER_FLAGS, type SharedWindow, sharedWindow } from './shared-editor.ts';
 
-const BROWSER_FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-/** Time to wait for anything in an editor, which runs beside other tests. */
-const WAIT_MS = 60_000;
-const SETTINGS = {
-  'security.workspace.trust.enabled': false,
-  'telemetry.telemetryLevel': 'off',
-  'workbench.startupEditor': 'none',
-  'workbench.tips.enabled': false,
-  // Its text is in the document, where tests can read it.
-  'terminal.integrated.gpuAcceleration': 'off',
-  'extensions.autoUpdate': false,
-  'extensions.autoCheckUpdates': false,
-  'update.mode': 'none',
-  'workbench.enableExperiments': false,
-  'window.commandCenter': false,
-  'chat.commandCenter.enabled': false,
-  'chat.disableAIFeatures': true,
-  'workbench.secondarySideBar.defaultVisibility': 'hidden',
-  'files.simpleDialog.enable': true,
-  'window.menuBarVisibility': 'classic',
-};
+const PACKING_MS = 600_000;
+/** Option of a server whose windows trust each folder. */
+const TRUSTING = '--disable-workspace-trust';
 
 /** Parts of an editor; null if this machine cannot have one, with the reason printed. */
 export interface EditorParts {
@@ -68,8 +42,22 @@ async function packedOnce(): Promise<string> {
   const shared = process.env.TRAINSTASH_TEST_EDITOR;
   if (shared === undefined) return packExtension();
   const target = join(shared, 'trainstash.vsix');
-  if (!existsSync(target)) renameSync(await packExtension({ target: `${target}.${process.pid}` }), target);
+  const lock = join(shared, 'packing');
+  // The other worker waits for it: two that pack are both slower than one.
+  if (!hasMade(lock)) await until('the other worker has packed', () => existsSync(target), PACKING_MS);
+  else
+    try {
+      renameSync(await packExtension({ target: `${target}.${process.pid}` }), target);
+    } catch (error) {
+      rmSync(lock, { recursive: true, force: true });
+      throw error;
+    }
   return target;
+}
+
+/** Makes a folder, and tells whether it was missing. */
+function hasMade(folder: string): boolean {
+  return mkdirSync(folder, { recursive: true }) !== undefined;
 }
 
 export interface EditorOptions {
@@ -87,60 +75,54 @@ export interface EditorOptions {
 }
 
 export async function openEditor(parts: EditorParts, options: EditorOptions): Promise<Editor> {
+  const theme = options.theme ?? process.env.TRAINSTASH_THEME ?? 'Default Dark Modern';
+  const settings = { 'workbench.colorTheme': theme, ...options.settings };
+  const shared = process.env.TRAINSTASH_TEST_EDITOR;
+  // What concerns a whole server has one of its own.
+  const isOrdinary = !options.settings && !options.others?.length && !options.suite;
+  const { page, port, serverLog, query } =
+    shared !== undefined && isOrdinary && parts.vsix === join(shared, 'trainstash.vsix')
+      ? await sharedWindow(
+          shared,
+          parts.browser,
+          { script: parts.server, vsix: parts.vsix, flags: [TRUSTING] },
+          settings,
+          options.state,
+        )
+      : await ownWindow(parts, options, settings);
+  const remote = (path: string) => `vscode-remote://127.0.0.1:${port}${path}`;
+  const payload = options.suite && [
+    ['extensionDevelopmentPath', remote(options.suite.extension)],
+    ['extensionTestsPath', remote(options.suite.tests)],
+  ];
+  const address = new URLSearchParams({
+    ...(options.workspace ? { workspace: options.workspace } : { folder: options.folder }),
+    ...(payload ? { payload: JSON.stringify(payload) } : {}),
+    ...query,
+  });
+  const editor = new Editor(page, `http://127.0.0.1:${port}/?${address}`, serverLog);
+  await editor.open(options.suite?.log);
+  return editor;
+}
+
+/** Opens a window with a server and a browser of its own. */
+async function ownWindow(
+  parts: EditorParts,
+  options: EditorOptions,
+  settings: Record<string, unknown>,
+): Promise<SharedWindow> {
   const home = temporaryFolder();
-  const data = join(home, 'data');
-  mkdirSync(join(data, 'User'), { recursive: true });
-  const settings = {
-    ...SETTINGS,
-    'workbench.colorTheme': options.theme ?? process.env.TRAINSTASH_THEME ?? 'Default Dark Modern',
-    ...options.settings,
-  };
-  writeFileSync(join(data, 'User/settings.json'), JSON.stringify(settings));
-  const folders = ['--server-data-dir', join(home, 'server'), '--user-data-dir', data];
-  const accepted = ['--accept-server-license-terms', ...folders];
-  const env = {
-    PATH: process.env.PATH,
-    HOME: home,
-    LANG: 'C.UTF-8',
-    EXTENSIONS_GALLERY: '{}',
-    TRAINSTASH_STATE: options.state,
-  };
-  const install = (extensions: string, packages: readonly string[]) => {
-    const words = packages.flatMap((path) => ['--install-extension', path]);
-    const common = [...accepted, '--extensions-dir', extensions];
-    const { status, stdout, stderr } = spawnSync(process.execPath, [parts.server, ...common, ...words], {
-      env,
-      encoding: 'utf8',
-    });
-    if (status !== 0) throw new Error(`the extension cannot be installed: ${stdout}${stderr}`);
-  };
-  const extensions = join(home, 'extensions');
-  copyInstalled(parts.vsix, extensions, install);
-  if (options.others?.length) install(extensions, options.others);
-  const port = await freePort();
-  const log = openSync(join(home, 'server.log'), 'w');
-  const flags = ['--without-connection-token', '--disable-telemetry', '--telemetry-level', 'off'];
+  writeSettings(home, settings);
+  const flags: string[] = [];
   if (options.suite) flags.push('--enable-smoke-test-driver');
-  if (settings['security.workspace.trust.enabled'] === false) flags.push('--disable-workspace-trust');
-  const server = spawn(
-    process.execPath,
-    [
-      parts.server,
-      ...accepted,
-      '--extensions-dir',
-      extensions,
-      '--host',
-      '127.0.0.1',
-      '--port',
-      String(port),
-      ...flags,
-      '--disable-getting-started-override',
-    ],
-    { env, stdio: ['ignore', log, log], detached: true },
-  );
-  closeSync(log);
-  afterwards(() => endGroup(server));
-  await until('the editor’s server answers', () => answers(port), WAIT_MS);
+  if (settings['security.workspace.trust.enabled'] !== true) flags.push(TRUSTING);
+  const { child, port } = await startServer(home, {
+    script: parts.server,
+    vsix: parts.vsix,
+    others: options.others,
+    flags,
+  });
+  afterwards(() => endGroup(child.pid!));
   const browser = await chromium.launch({
     executablePath: parts.browser,
     headless: true,
@@ -148,65 +130,27 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
     timeout: WAIT_MS,
   });
   afterwards(() => browser.close());
-  const remote = (path: string) => `vscode-remote://127.0.0.1:${port}${path}`;
-  const payload = options.suite && [
-    ['extensionDevelopmentPath', remote(options.suite.extension)],
-    ['extensionTestsPath', remote(options.suite.tests)],
-  ];
-  const query = new URLSearchParams({
-    ...(options.workspace ? { workspace: options.workspace } : { folder: options.folder }),
-    ...(payload ? { payload: JSON.stringify(payload) } : {}),
-  });
-  const editor = new Editor(browser, `http://127.0.0.1:${port}/?${query}`, home);
-  await editor.open(options.suite?.log);
-  return editor;
-}
-
-/** Puts the installed package in a folder: a copy of the first one that was installed in this run. */
-function copyInstalled(
-  vsix: string,
-  extensions: string,
-  install: (extensions: string, packages: readonly string[]) => void,
-): void {
-  const shared = process.env.TRAINSTASH_TEST_EDITOR;
-  if (shared === undefined || vsix !== join(shared, 'trainstash.vsix')) {
-    install(extensions, [vsix]);
-    return;
-  }
-  const known = join(shared, 'installed');
-  // Of two files at once each may install: the name of a folder is there once all of it is.
-  if (!existsSync(known)) {
-    const own = join(shared, `extensions-${process.pid}`);
-    install(own, [vsix]);
-    writeFileSync(`${known}.${process.pid}`, own);
-    renameSync(`${known}.${process.pid}`, known);
-  }
-  const first = readFileSync(known, 'utf8');
-  cpSync(first, extensions, { recursive: true });
-  // The list has the folder's full path.
-  const list = join(extensions, 'extensions.json');
-  writeFileSync(list, readFileSync(list, 'utf8').replaceAll(first, extensions));
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const page = await context.newPage();
+  return { page, port, home, serverLog: join(home, 'server.log'), query: { home, state: options.state } };
 }
 
 export class Editor {
-  readonly #browser: Browser;
   readonly #url: string;
-  readonly #home: string;
+  readonly #serverLog: string;
   readonly pageErrors: string[] = [];
-  page!: Page;
+  readonly page: Page;
 
-  constructor(browser: Browser, url: string, home: string) {
-    this.#browser = browser;
+  constructor(page: Page, url: string, serverLog: string) {
+    this.page = page;
     this.#url = url;
-    this.#home = home;
+    this.#serverLog = serverLog;
   }
 
   /** Exit code of a suite inside the extension host. */
   suiteExit: Promise<number> = new Promise(() => {});
 
   async open(log?: (args: unknown[]) => void): Promise<void> {
-    const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 } });
-    this.page = await context.newPage();
     this.page.setDefaultTimeout(WAIT_MS);
     this.page.on('pageerror', (error) => this.pageErrors.push(String(error)));
     if (log) {
@@ -217,7 +161,7 @@ export class Editor {
       });
       await this.page.exposeFunction('codeAutomationExit', (code: number) => done(code));
     }
-    await this.page.goto(this.#url);
+    await this.page.goto(this.#url, { timeout: WAIT_MS });
     await this.page.waitForSelector('.monaco-workbench');
   }
 
@@ -346,7 +290,7 @@ export class Editor {
   }
 
   serverLog(): string {
-    return readFileSync(join(this.#home, 'server.log'), 'utf8');
+    return readFileSync(this.#serverLog, 'utf8');
   }
 }
 
@@ -364,35 +308,4 @@ function did(action: Promise<void>): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
-
-async function answers(port: number): Promise<boolean> {
-  const response = await fetch(`http://127.0.0.1:${port}/version`).catch(() => null);
-  return response?.ok ?? false;
-}
-
-/** Ends the server with its extension hosts and watchers; a daemon has a group of its own and is not touched. */
-async function endGroup(child: ChildProcess): Promise<void> {
-  const group = -child.pid!;
-  const signal = (name: NodeJS.Signals | 0) => {
-    try {
-      process.kill(group, name);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  signal('SIGTERM');
-  await until('the editor’s processes are gone', () => !signal(0), 5_000).catch(() => signal('SIGKILL'));
 }
