@@ -15,8 +15,8 @@ function project(name: string, include: string[], globalSetup: string[]): TestPr
       globalSetup,
       setupFiles: ['test/support/vitest-setup.ts'],
       // Longer than `until` waits, which says for what. Each wait in an editor has an end of its own, and a test has many.
-      testTimeout: name === 'editor' ? 1_800_000 : 120_000,
-      hookTimeout: name === 'editor' ? 600_000 : 120_000,
+      testTimeout: name === 'editor' ? 1_800_000 : 300_000,
+      hookTimeout: name === 'editor' ? 600_000 : 300_000,
     },
   };
 }

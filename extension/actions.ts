@@ -5,6 +5,7 @@ import { statePaths } from '../base/paths.ts';
 import { AgentServers } from './agents.ts';
 import { registerBranches } from './commands/branches.ts';
 import { checkpointCommands } from './commands/checkpoints.ts';
+import { clusterCommands } from './commands/clusters.ts';
 import { registerComparing } from './commands/comparing.ts';
 import { configCommands } from './commands/config.ts';
 import { registerDebugging } from './commands/debugging.ts';
@@ -18,6 +19,7 @@ import { startCommands } from './commands/starting.ts';
 import { sweepCommands } from './commands/sweeps.ts';
 import { runTarget } from './commands/targets.ts';
 import { type App, command, registerCommands } from './core/app.ts';
+import { ClustersModel } from './core/clusters-model.ts';
 import { CodeFiles } from './core/code-files.ts';
 import { RemotesModel } from './core/remotes-model.ts';
 import { JobTasks } from './job-tasks.ts';
@@ -26,6 +28,7 @@ import { registerCheckpointFiles } from './panels/checkpoint-file.ts';
 import { Dashboards } from './panels/dashboard.ts';
 import { registerDiffPage } from './panels/diff.ts';
 import { RunPages } from './panels/run-page.ts';
+import { type ClustersTree, registerClusters } from './views/clusters.ts';
 import { showLog } from './views/log-terminal.ts';
 import { registerRemoteViews } from './views/remotes.ts';
 import type { Node, RunsTree } from './views/runs.ts';
@@ -44,6 +47,7 @@ export interface Parts {
 }
 
 const COMMANDS = [
+  clusterCommands,
   remoteCommands,
   startCommands,
   runCommands,
@@ -57,6 +61,8 @@ const COMMANDS = [
 export class Actions {
   readonly #agents: AgentServers;
   readonly #remotes: RemotesModel;
+  readonly #clusters: ClustersModel;
+  readonly #clustersTree: ClustersTree;
   readonly #roots: () => string[];
   #projects = '';
 
@@ -78,6 +84,9 @@ export class Actions {
     this.#remotes = new RemotesModel(app.connection, () => app.model.projects.map(({ project }) => project));
     registerRemoteViews(context, this.#remotes);
     command(app, context, 'remoteRefresh', () => this.#remotes.look());
+    this.#clusters = new ClustersModel(app.connection, this.#roots);
+    this.#clustersTree = registerClusters(context, this.#clusters, app.model);
+    command(app, context, 'clusterRefresh', () => this.#clusters.look());
     registerDiffPage(app, context);
     registerCheckpointFiles(app, context);
     JobTasks.register(app, context);
@@ -89,7 +98,12 @@ export class Actions {
     this.#agents.look();
     // Everything that is drawn comes here; only other projects have other remotes.
     const projects = this.#roots().join('\0');
-    if (projects !== this.#projects) this.#remotes.look();
+    if (projects !== this.#projects) {
+      this.#remotes.look();
+      this.#clusters.look();
+    }
+    // Its rows of runs are the model's.
+    this.#clustersTree.redraw();
     this.#projects = projects;
   }
 }

@@ -134,6 +134,41 @@ export interface EngineState {
   life: number;
   /** Time since which the engine has not answered; null: it does. */
   unknownSince: number | null;
+  /** Number of GPUs that the job has asked for, on all its nodes; absent: none, or the engine does not tell. */
+  gpus?: number | undefined;
+}
+
+/** Node of a cluster. */
+export interface EngineNode {
+  name: string;
+  /** The engine's own word, such as `idle` or `drained`. */
+  state: string;
+  /** True if it takes jobs. */
+  isUsable: boolean;
+  gpus: number;
+  freeGpus: number;
+}
+
+/** Job in the queue of a cluster, whoever has submitted it. */
+export interface EngineJob {
+  job: string;
+  user: string;
+  name: string;
+  phase: 'pending' | 'running';
+  /** The engine's own word for why it waits; may be empty. */
+  reason: string;
+  nodes: string;
+}
+
+/** Load of a cluster, as it tells it: its nodes, and its queue, those that run first. Long lists are cut off; the numbers count all. */
+export interface EngineLoad {
+  nodes: EngineNode[];
+  nodeCount: number;
+  gpus: number;
+  freeGpus: number;
+  queue: EngineJob[];
+  running: number;
+  pending: number;
 }
 
 /**

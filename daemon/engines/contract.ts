@@ -2,7 +2,7 @@
  * The contract that each kind of engine fulfils. An engine starts `node-run` on a node, and tells what has become of it; what happens
  * in a training is in its session directories, in the folder that the nodes see (`reach`), and not the engine's business.
  */
-import type { EngineType, JobPhase } from '../../protocol/engines.ts';
+import type { EngineLoad, EngineType, JobPhase } from '../../protocol/engines.ts';
 import type { Reach } from './reach.ts';
 
 /** Work to submit: one run, or several that become one array. */
@@ -43,6 +43,8 @@ export interface JobState {
   nodes: string;
   /** Number of times that it was started again. */
   restarts: number;
+  /** Number of GPUs that it has asked for; absent: none, or the engine does not tell. */
+  gpus?: number | undefined;
   /** Reason for the end, if it has ended and the engine knows. */
   end?: JobEnd;
 }
@@ -81,6 +83,8 @@ export interface Engine {
    * `engineRefused` or `engineUnreachable` if it may go on.
    */
   cancel(job: string): Promise<void>;
+  /** Asks for all nodes and the whole queue; absent: engines of this kind do not tell. Throws `engineUnreachable`. */
+  load?(): Promise<EngineLoad>;
   /** Looks at everything that a run needs, and submits a job of one second. `work` makes its submission. */
   test(work: Submission): AsyncIterable<TestStep>;
   /** Frees connections. */

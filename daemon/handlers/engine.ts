@@ -1,7 +1,8 @@
 /** Handlers of the messages about engines. */
 import { engineFolder } from '../../protocol/engines.ts';
-import { engineList, engineTest } from '../../protocol/messages/engine.ts';
+import { engineAdd, engineList, engineLoad, engineTest } from '../../protocol/messages/engine.ts';
 import { readConfig } from '../runs/config.ts';
+import { addEngine } from '../runs/engines/add-engine.ts';
 import { testEngine } from '../runs/engines/test-engine.ts';
 import type { Handling } from './handling.ts';
 
@@ -18,6 +19,16 @@ export function engineHandlers({ on, daemon, access }: Handling): void {
         runs: runs.engines.countOn(name),
       })),
     };
+  });
+  // It runs commands that trainstash.json names, such as `ssh`.
+  on(engineLoad, 'changes', async ({ root, name }) => {
+    const { runs } = await access.trusted(root);
+    const { engines } = readConfig(await daemon.rootOf(root)).branches;
+    return { load: await runs.engines.loadOf(engines, name) };
+  });
+  on(engineAdd, 'changes', async ({ root, name, settings }) => {
+    await access.trusted(root);
+    return addEngine(await daemon.rootOf(root), name, settings);
   });
   on(engineTest, 'changes', async ({ root, name, environment }) => {
     const { context } = await access.trusted(root);

@@ -94,6 +94,8 @@ export interface ResumeOptions {
   from?: string;
   set?: Params;
   debugger?: string[];
+  /** Engine that it goes to, or `here`; absent: as before. */
+  engine?: string;
   /** Replaces this window's environment. */
   environment?: Record<string, string>;
   interpreter?: string | undefined;

@@ -3,6 +3,7 @@
 import { alarmText, canGoOn } from '../../pages/run-facts.ts';
 import { alertNow } from '../../protocol/alerts.ts';
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import { engineText } from '../../protocol/engine-words.ts';
 import { missingOf } from '../../protocol/ingredients.ts';
 import { troubleOf } from '../../protocol/soundness.ts';
 import { visible } from '../../protocol/visible.ts';
@@ -57,6 +58,8 @@ export function lookOfRun(run: Run, now: number): Look {
   // A tick would suggest that all is well. Other outcomes are worse, and keep their marks.
   const [icon, color] = alarm && MARKED.has(run.status) ? ['warning', 'charts.orange'] : ICONS[run.status];
   const parts = live ? liveParts(run) : endedParts(run, now);
+  // A run that waits there says so in its reason.
+  if (live && run.status !== 'queued') parts.push(engineText(run));
   const description = [...parts, rollbackText(run), run.label].filter(Boolean).join(' · ');
   const words = ['run', run.status, live ? 'live' : 'ended'];
   if (canGoOn(run) || waitsForPerson(run)) words.push('resumable');

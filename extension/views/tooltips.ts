@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import { alarmText } from '../../pages/run-facts.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { engineText } from '../../protocol/engine-words.ts';
 import type { RemoteSummary } from '../../protocol/messages/remote.ts';
 import type { SweepSummary } from '../../protocol/sweep.ts';
 import { counted, exactly, integer } from '../../protocol/words.ts';
@@ -31,6 +32,7 @@ export function tooltipOfRun(run: Run | undefined): vscode.MarkdownString {
   const facts = [
     alarmText(run) && `${alarmText(run)} now`,
     run.note,
+    engineText(run),
     `branch ${run.branch ?? '–'}${run.commit ? ` at ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
     `step ${integer(run.step)}${run.totalSteps ? ` of ${integer(run.totalSteps)}` : ''}, epoch ${run.epoch}, ${counted(run.checkpoints, 'checkpoint')}`,
     Object.entries(run.params)

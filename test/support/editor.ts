@@ -72,6 +72,8 @@ export interface EditorOptions {
   /** Suite to run inside the extension host. The smoke driver, which it needs, shows no toasts. */
   suite?: { extension: string; tests: string; log(args: unknown[]): void };
   theme?: string;
+  /** Further variables of the window's environment. */
+  variables?: Record<string, string> | undefined;
 }
 
 export async function openEditor(parts: EditorParts, options: EditorOptions): Promise<Editor> {
@@ -99,6 +101,7 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
     ...(options.workspace ? { workspace: options.workspace } : { folder: options.folder }),
     ...(payload ? { payload: JSON.stringify(payload) } : {}),
     ...query,
+    ...(options.variables ? { variables: JSON.stringify(options.variables) } : {}),
   });
   const editor = new Editor(page, `http://127.0.0.1:${port}/?${address}`, serverLog);
   await editor.open(options.suite?.log);

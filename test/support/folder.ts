@@ -10,11 +10,14 @@ export function temporaryFolder(): string {
   return folder;
 }
 
+/** Time to wait for anything. It is long, since a machine that does much else is slow, and nobody waits for it when all is well. */
+const WAIT_MS = 180_000;
+
 /** Waits for a named condition, never for a fixed time. */
 export async function until<T>(
   what: string,
   look: () => T | Promise<T>,
-  timeoutMs = 60_000,
+  timeoutMs = WAIT_MS,
 ): Promise<Exclude<NonNullable<T>, false>> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

@@ -20,6 +20,8 @@ export interface SlurmOptions {
   requeues?: boolean;
   /** Settings added to slurm.conf. */
   settings?: string;
+  /** Number of GPUs that each node counts; there is no device behind them. */
+  gpus?: number;
 }
 
 export interface Slurm {
@@ -73,7 +75,7 @@ export async function slurm(options: SlurmOptions = {}): Promise<Slurm> {
 }
 
 async function configure(folder: string, nodes: readonly string[], options: SlurmOptions): Promise<void> {
-  const { graceSeconds = 30, requeues = true, settings = '' } = options;
+  const { graceSeconds = 30, requeues = true, settings = '', gpus = 0 } = options;
   for (const name of ['ctld', 'munge', 'log', ...nodes.map((node) => `spool-${node}`)])
     mkdirSync(join(folder, name), { recursive: true });
   chmodSync(folder, 0o755);
@@ -112,11 +114,18 @@ async function configure(folder: string, nodes: readonly string[], options: Slur
     'MinJobAge=600',
     `JobRequeue=${requeues ? 1 : 0}`,
     'SlurmdTimeout=5',
+    ...(gpus > 0 ? ['GresTypes=gpu'] : []),
     settings,
   ];
+  // Files in the place of devices: Slurm counts them, and nothing opens them.
+  const devices = Array.from({ length: gpus }, (_, i) => join(folder, `gpu${i}`));
+  for (const device of devices) writeFileSync(device, '');
+  if (gpus > 0)
+    writeFileSync(join(folder, 'gres.conf'), `AutoDetect=off\nName=gpu Type=a100 File=${folder}/gpu[0-${gpus - 1}]\n`);
+  const counted = gpus > 0 ? ` Gres=gpu:a100:${gpus}` : '';
   for (const node of nodes)
     lines.push(
-      `NodeName=${node} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${await freePort()} CPUs=2 RealMemory=2000 State=UNKNOWN`,
+      `NodeName=${node} NodeHostname=${host} NodeAddr=127.0.0.1 Port=${await freePort()} CPUs=2 RealMemory=2000${counted} State=UNKNOWN`,
     );
   lines.push(
     `PartitionName=spot Nodes=ALL Default=YES MaxTime=60 State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=${graceSeconds}`,

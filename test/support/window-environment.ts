@@ -9,10 +9,11 @@ import { join } from 'node:path';
 const LOOK_MS = 5_000;
 const { VSCODE_ESM_ENTRYPOINT: entry, VSCODE_PROXY_URI: address = '', TRAINSTASH_TEST_OWNER: owner } = process.env;
 const asked = URL.parse(address)?.searchParams;
-const [home, state] = [asked?.get('home'), asked?.get('state')];
+const [home, state, more] = ['home', 'state', 'variables'].map((name) => asked?.get(name));
 if (entry?.endsWith('/extensionHostProcess') && home && state) {
   process.env.HOME = home;
   process.env.TRAINSTASH_STATE = state;
+  if (more) Object.assign(process.env, JSON.parse(more));
   // The test ends it: by itself it would wait for hours for a window that is gone.
   if (existsSync(home)) appendFileSync(join(home, 'extension-hosts'), `${process.pid}\n`);
 }

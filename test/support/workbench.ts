@@ -10,8 +10,8 @@ import { until } from './folder.ts';
 export function useWorkbench() {
   const workbench = {
     parts: null as EditorParts | null,
-    open: (fixture: Fixture): Promise<Editor> =>
-      openEditor(workbench.parts!, { folder: fixture.root, state: join(fixture.folder, 'state') }),
+    open: (fixture: Fixture, variables?: Record<string, string>): Promise<Editor> =>
+      openEditor(workbench.parts!, { folder: fixture.root, state: join(fixture.folder, 'state'), variables }),
   };
   beforeAll(async () => {
     workbench.parts = await editorParts();
@@ -33,7 +33,7 @@ export function untilRow(editor: Editor, name: RegExp, text: RegExp): Promise<st
 export async function openRunPage(editor: Editor, name: RegExp, text: RegExp): Promise<Frame> {
   return until(`a click on ${name} opens its page`, async () => {
     await editor.row(name).click();
-    return editor.webview(text, 5_000).catch(() => null);
+    return editor.webview(text, 20_000).catch(() => null);
   });
 }
 

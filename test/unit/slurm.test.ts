@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { AnswerLost, type Submission } from '../../daemon/engines/contract.ts';
 import type { Ran, Reach } from '../../daemon/engines/reach.ts';
+import { loadOf, NODE_WORDS, QUEUE_WORDS } from '../../daemon/engines/slurm/load.ts';
 import { refusedOption, sbatchWords, scriptOf } from '../../daemon/engines/slurm/script.ts';
 import { SlurmEngine } from '../../daemon/engines/slurm/slurm.ts';
 import {
   FIND_WORDS,
+  gpusIn,
   jobsWith,
   killWaitIn,
   mayRequeue,
@@ -48,6 +50,53 @@ function line(words: readonly string[], ...cells: string[]): string {
 }
 
 describe('what Slurm prints', () => {
+  test('GPUs are counted in each way that Slurm writes them', () => {
+    expect(gpusIn('gpu:a100:2')).toBe(2);
+    expect(gpusIn('gpu:4(S:0-1)')).toBe(4);
+    expect(gpusIn('gpu:tesla:2(IDX:0-1),gpu:kepler:1(IDX:3),nic:2')).toBe(3);
+    expect(gpusIn('gres:gpu:1g.5gb:3')).toBe(3);
+    expect(gpusIn('gres:gpu')).toBe(1);
+    expect(gpusIn('(null)')).toBe(0);
+    expect(gpusIn('N/A')).toBe(0);
+  });
+
+  test('the GPUs of a job are those of all its nodes', () => {
+    const states = statesIn(
+      [
+        line(SQUEUE_WORDS, '1', 'RUNNING', 'None', '0', 'n[1-2]', '2', 'gres:gpu:a100:4', 'N/A'),
+        line(SQUEUE_WORDS, '2', 'PENDING', 'Resources', '0', '', '2', 'N/A', 'gres:gpu:6'),
+        line(SQUEUE_WORDS, '3', 'RUNNING', 'None', '0', 'n1', '1', 'N/A', 'N/A'),
+      ].join('\n'),
+    );
+    expect([...states.values()].map(({ gpus }) => gpus)).toEqual([8, 6, undefined]);
+  });
+
+  test('a GPU is free on a node that takes jobs, and each node counts once', () => {
+    const nodes = [
+      line(NODE_WORDS, 'n1', 'mixed', 'gpu:a100:4', 'gpu:a100:1(IDX:0)'),
+      line(NODE_WORDS, 'n1', 'mixed', 'gpu:a100:4', 'gpu:a100:1(IDX:0)'),
+      line(NODE_WORDS, 'n2', 'idle*', 'gpu:a100:4', 'gpu:0'),
+      line(NODE_WORDS, 'n3', 'drained', 'gpu:a100:4', 'gpu:0'),
+      line(NODE_WORDS, 'n4', 'allocated', 'gpu:a100:4', 'gpu:a100:2(IDX:0-1)'),
+    ];
+    const queue = [
+      line(QUEUE_WORDS, '8', 'ada', 'train', 'PENDING', 'Resources', ''),
+      line(QUEUE_WORDS, '7', 'eve', 'eval', 'RUNNING', 'None', 'n1'),
+    ];
+    const load = loadOf(nodes.join('\n'), queue.join('\n'));
+    expect(load).toMatchObject({ nodeCount: 4, gpus: 16, freeGpus: 3, running: 1, pending: 1 });
+    expect(load.nodes.map(({ name, isUsable }) => [name, isUsable])).toEqual([
+      ['n1', true],
+      ['n2', false],
+      ['n3', false],
+      ['n4', true],
+    ]);
+    expect(load.queue.map(({ job, reason }) => [job, reason])).toEqual([
+      ['7', ''],
+      ['8', 'Resources'],
+    ]);
+  });
+
   test('a state that no version here has may be that of a training that lives', () => {
     const states = statesIn(
       [

@@ -1,6 +1,17 @@
 /** Head of a run's page: its name, state and facts, and what can be done with it. */
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
-import { age, alarmIn, bestText, duration, integer, metric, percent, resumeWords } from '../../protocol/words.ts';
+import { engineText, gpuHours } from '../../protocol/engine-words.ts';
+import {
+  age,
+  alarmIn,
+  bestText,
+  counted,
+  duration,
+  integer,
+  metric,
+  percent,
+  resumeWords,
+} from '../../protocol/words.ts';
 import type { RunPageSaid, RunPageState } from '../contract.ts';
 import { offers } from '../shared/page.ts';
 
@@ -35,6 +46,8 @@ export function Head({ state, send }: { state: RunPageState; send: Send }) {
         <Fact name="Branch">{branchOf(run)}</Fact>
         <Fact name={run.command ? 'Command' : 'Job'}>{run.command ? run.command.words.join(' ') : run.job}</Fact>
         <Fact name="Device">{deviceOf(run)}</Fact>
+        <Fact name="Cluster">{engineText(run)}</Fact>
+        <Fact name="Cost">{costOf(state)}</Fact>
         <Fact name="A resume">{words}</Fact>
         {state.run.parent && (
           <Fact name="Fork of">
@@ -113,4 +126,9 @@ function deviceOf({ kind, backend, backendReason, devices }: Run): string {
   const gpus = devices && devices.length > 0 ? `GPU ${devices.join(', ')}` : '';
   const own = kind === 'module' ? `${backend}${backendReason ? ` (${backendReason})` : ''}` : '';
   return [own, gpus].filter(Boolean).join(', ');
+}
+
+function costOf({ run, sessions }: RunPageState): string {
+  const hours = gpuHours(run, sessions, Date.now());
+  return hours === null ? '' : `${hours.toFixed(2)} GPU hours, on ${counted(run.engine!.gpus!, 'GPU')}`;
 }

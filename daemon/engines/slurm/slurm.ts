@@ -1,10 +1,11 @@
 /** Engine for Slurm: on this machine, or through `ssh` on a login node. It asks once for all jobs, and needs no accounting database. */
-import { type EngineConfig, secondsOf } from '../../../protocol/engines.ts';
+import { type EngineConfig, type EngineLoad, secondsOf } from '../../../protocol/engines.ts';
 import { isError, type TrainstashError } from '../../../protocol/errors.ts';
 import { AnswerLost, type Engine, type JobState, type Submission, type Submitted, type TestStep } from '../contract.ts';
 import { notCancelled, notTaken, unreachable, unusable } from '../errors.ts';
 import type { Ran, Reach } from '../reach.ts';
 import { lastLine as lastLineOf, watchTrial } from '../trial.ts';
+import { loadOf, NODE_WORDS, QUEUE_WORDS } from './load.ts';
 import { commentOf, refusedOption, sbatchWords, scriptOf } from './script.ts';
 import { FIND_WORDS, jobsWith, killWaitIn, mayRequeue, SQUEUE_WORDS, statesIn, submittedId } from './states.ts';
 
@@ -75,6 +76,10 @@ export class SlurmEngine implements Engine {
     const states = statesIn(await this.#call(SQUEUE_WORDS));
     const unknown: JobState = { phase: 'gone', reason: '', nodes: '', restarts: 0 };
     return new Map(jobs.map((job) => [job, states.get(job) ?? unknown]));
+  }
+
+  async load(): Promise<EngineLoad> {
+    return loadOf(await this.#call(NODE_WORDS), await this.#call(QUEUE_WORDS));
   }
 
   async cancel(job: string): Promise<void> {

@@ -8,13 +8,16 @@ const COLUMNS = [
   ['Reason', 60],
   ['RestartCnt', 12],
   ['NodeList', 400],
+  ['NumNodes', 12],
+  ['tres-per-node', 80],
+  ['tres-per-job', 80],
 ] as const;
 /** Columns by which a submission is found again. */
 const FOUND_COLUMNS = [
   ['JobArrayID', 40],
   ['Comment', 80],
 ] as const;
-type Columns = readonly (readonly [name: string, width: number])[];
+export type Columns = readonly (readonly [name: string, width: number])[];
 
 export const SQUEUE_WORDS = squeueWords(COLUMNS);
 export const FIND_WORDS = squeueWords(FOUND_COLUMNS);
@@ -24,7 +27,8 @@ function squeueWords(columns: Columns): readonly string[] {
   return ['squeue', '--me', '--noheader', '--array', '--states=all', `--Format=${format}`];
 }
 
-function cells(line: string, columns: Columns): string[] {
+/** Cuts a line into its cells. */
+export function cells(line: string, columns: Columns): string[] {
   let at = 0;
   return columns.map(([, width]) => {
     at += width;
@@ -72,11 +76,18 @@ const ENDS: Readonly<Record<string, JobEnd>> = {
 export function statesIn(output: string): Map<string, JobState> {
   const states = new Map<string, JobState>();
   for (const line of output.split('\n')) {
-    const [id, state, reason, restarts, nodes] = cells(line, COLUMNS) as [string, string, string, string, string];
-    if (id === '') continue;
-    states.set(id, stateOf(state, reason, Number(restarts) || 0, nodes));
+    const [id, state, reason, restarts, nodes, count, perNode, perJob] = cells(line, COLUMNS);
+    if (!id) continue;
+    const gpus = gpusIn(perJob!) || gpusIn(perNode!) * (Number(count) || 1) || undefined;
+    states.set(id, { ...stateOf(state!, reason!, Number(restarts) || 0, nodes!), gpus });
   }
   return states;
+}
+
+/** Counts the GPUs in a list of generic resources, such as `gres:gpu:a100:2` or `gpu:a100:1(IDX:0),nic:2`. */
+export function gpusIn(resources: string): number {
+  const counts = [...resources.matchAll(/\bgpu(?::[^:,()\s]+)??(?::(\d+))?(?=[,(\s]|$)/g)];
+  return counts.reduce((sum, [, count]) => sum + Number(count ?? 1), 0);
 }
 
 /** Returns whether `scontrol show job -o` says that a job may be requeued; null: it does not say. */

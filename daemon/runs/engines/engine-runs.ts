@@ -3,7 +3,7 @@
  * `watch` follows their jobs.
  */
 import type { Run, RunStatus } from '../../../protocol/domain.ts';
-import { type EngineConfig, HERE_NAME, secondsOf } from '../../../protocol/engines.ts';
+import { type EngineConfig, type EngineLoad, HERE_NAME, secondsOf } from '../../../protocol/engines.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import type { Engine } from '../../engines/contract.ts';
 import { engineConfig } from '../../engines/open.ts';
@@ -73,6 +73,12 @@ export class EngineRuns {
   /** Counts the runs that are on an engine now. */
   countOn(name: string): number {
     return this.#records.all.filter(({ engine, isClosing }) => engine === name && !isClosing).length;
+  }
+
+  /** Asks an engine for its nodes and its queue; null: its kind does not tell. Throws `notFound` and `engineUnreachable`. */
+  async loadOf(engines: Readonly<Record<string, EngineConfig>>, name: string): Promise<EngineLoad | null> {
+    const { engine } = this.#engines.of(name, engineConfig(engines, name));
+    return (await engine.load?.()) ?? null;
   }
 
   get busy(): boolean {

@@ -39,6 +39,7 @@ export function engineState(
     nodes: state?.nodes ?? before?.nodes ?? '',
     life: Math.max(1, seen.length),
     unknownSince,
+    ...((state?.gpus ?? before?.gpus) ? { gpus: state?.gpus ?? before?.gpus } : {}),
   };
 }
 

@@ -1,14 +1,10 @@
 /** Saves the command of a run as a job: edits only that part of `trainstash.json`, and keeps its comments. */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { applyEdits, modify } from 'jsonc-parser';
-import { TEMPORARY_PREFIX } from '../../../base/files.ts';
 import type { JobConfig } from '../../../protocol/config.ts';
 import type { Run } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
-import { randomId } from '../../../protocol/ids.ts';
 import { maskedCount } from '../../../protocol/secrets.ts';
-import { configPath, readConfig } from '../config.ts';
+import { readConfig } from '../config.ts';
+import { editConfig } from '../config-edit.ts';
 import { splitWords } from './command.ts';
 
 export function saveAsJob(root: string, run: Run, name = run.job): { config: string; job: string } {
@@ -29,7 +25,6 @@ export function saveAsJob(root: string, run: Run, name = run.job): { config: str
       `The command of ${run.name} has a word that looks like a secret: ${command.words.join(' ')}. A secret does not belong in a committed file, so nothing was changed. Let the script read it from the environment, and save a run that was started like that.`,
       { run: run.id, masked: maskedCount(command.words) },
     );
-  const config = configPath(root);
   // This reports a file that cannot be read, before anything is changed.
   if (readConfig(root).jobs.has(name))
     throw new TrainstashError(
@@ -40,14 +35,8 @@ export function saveAsJob(root: string, run: Run, name = run.job): { config: str
         expected: 'a name that no job has',
       },
     );
-  const text = existsSync(config) ? readFileSync(config, 'utf8') : '{}\n';
   const value = { run: commandLine(command.words), ...(command.cwd === '' ? {} : { cwd: command.cwd }) };
-  const formattingOptions = { insertSpaces: true, tabSize: 2 };
-  const changed = applyEdits(text, modify(text, ['jobs', name], value, { formattingOptions }));
-  const temporary = join(root, `${TEMPORARY_PREFIX}${randomId()}`);
-  writeFileSync(temporary, changed, { flag: 'wx' });
-  renameSync(temporary, config);
-  return { config, job: name };
+  return { config: editConfig(root, ['jobs', name], value), job: name };
 }
 
 /** Returns the resume command, as words, of the job that a run's command was saved as; undefined without one. */
