@@ -92,7 +92,9 @@ export class ClustersModel {
       Object.assign(cluster, { load, problem: null });
     } catch (error) {
       if (isError(error, 'internal')) throw error;
-      cluster.problem = (error as Error).message;
+      // In a folder that is not trusted none of its commands is run: what the file says is all there is.
+      if (isError(error, 'untrusted')) cluster.load = null;
+      else cluster.problem = (error as Error).message;
     }
     this.#tell();
   }

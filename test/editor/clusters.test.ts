@@ -28,7 +28,10 @@ test('a cluster is set up, tried and watched; a run waits there with its reason,
   const editor = await workbench.open(fixture, cluster.variables);
   await editor.showTrainstash();
   await editor.row(/train #1/).waitFor();
+  // Rows that have no room are not drawn.
+  const runs = editor.page.getByRole('button', { name: 'Runs Section' });
   await editor.page.getByRole('button', { name: 'Clusters Section' }).click();
+  await runs.click();
   await editor.row(/^cluster box, Slurm · 0 of 4 GPUs free · 1 waiting/).waitFor();
   await editor.row(/^Queue, 1 running · 1 waiting/).click();
   await editor.row(new RegExp(`^job ${theirs} wrap, on n1`)).waitFor();
@@ -57,6 +60,7 @@ test('a cluster is set up, tried and watched; a run waits there with its reason,
   await untilStatus(client, fixture, run.id, 'paused');
 
   // It goes on where it is told to.
+  await runs.click();
   await editor.rowMenu(editor.page.getByRole('treeitem', { name: /^train #1, paused/ }), 'Resume on…');
   const list = editor.page.locator('.quick-input-widget');
   await list.locator('.monaco-list-row', { hasText: 'This machine' }).click();
