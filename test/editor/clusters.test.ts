@@ -29,7 +29,7 @@ test('a cluster is set up, tried and watched; a run waits there with its reason,
   await editor.showTrainstash();
   await editor.row(/train #1/).waitFor();
   // Rows that have no room are not drawn.
-  const runs = editor.page.getByRole('button', { name: 'Runs Section' });
+  const runs = editor.page.getByRole('button', { name: /^Runs .*Section/ });
   await editor.page.getByRole('button', { name: 'Clusters Section' }).click();
   await runs.click();
   await editor.row(/^cluster box, Slurm · 0 of 4 GPUs free · 1 waiting/).waitFor();
