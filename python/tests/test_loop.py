@@ -61,7 +61,7 @@ def test_loaders_that_are_made_in_the_loop(launcher: Launcher, tmp_path: Path, h
 
 
 @pytest.mark.parametrize(
-    ("how", "kill"), [("nested", 3), ("nested", 9), ("nested", 14), ("zipped", 3), ("zipped", 9), ("next", 9), ("one after the other", 9)]
+    ("how", "kill"), [("nested", 3), ("nested", 9), ("nested", 14), ("zipped", 3), ("zipped", 9), ("zipped with more", 8), ("next", 9), ("one after the other", 9)]
 )
 def test_loaders_that_are_read_together(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
     expect_exact(launcher, tmp_path, "several_loaders", kill, HOW=how)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 import pytest
-from trainstash.process_values import dependence, part_of_loop
+from trainstash.code_parts import part_of_loop
+from trainstash.process_values import dependence
 
 BEGINNING = """
 import datetime, logging, os, random, time

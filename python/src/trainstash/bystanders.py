@@ -13,6 +13,7 @@ from . import rng
 from .adopted import Adopted, adopt, own_of
 from .flow import Key
 from .kinds import is_scaler
+from .reach_torch import identities
 from .script import is_ours, is_users
 from .scopes import values_of
 from .tracked import Tracked, is_model, is_optimizer, is_scheduler
@@ -128,14 +129,9 @@ class Bystanders:
 
     def tracked_parts(self) -> Tuple[Set[int], Set[int]]:
         """Returns the identities of the parameters that a checkpoint holds, and of the networks that they are in."""
-        parameters: Set[int] = set()
-        networks: Set[int] = set()
-        for known in map(own_of, self._tracked.objects.values()):
-            if is_optimizer(known):
-                parameters.update(id(one) for group in known.param_groups for one in group["params"])
-            elif is_model(known) and hasattr(known, "modules"):
-                parameters.update(map(id, known.parameters()))
-                networks.update(map(id, known.modules()))
+        known = [own_of(one) for one in self._tracked.objects.values()]
+        parameters, networks = identities(one for one in known if is_model(one) and not is_optimizer(one) and hasattr(one, "modules"))
+        parameters.update(id(one) for optimizer in known if is_optimizer(optimizer) for group in optimizer.param_groups for one in group["params"])
         return parameters, networks
 
     def _is_covered(self, value: Any) -> bool:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import ast
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional
 
 from .bystanders import Bystanders, Lost
+from .code_parts import Part, part_of_function, part_of_loop
+from .environment_use import NAMES, changed_and_read, environment
+from .file_uses import watch
 from .loop_text import LoopText
-from .process_values import dependence, part_of_loop
-from .reach import Reach, has
+from .outside_reads import reads_files
+from .process_values import dependence
+from .own_attributes import has
+from .process_settings import changed_settings, settings
+from .reach import Reach
 from .script import shown_file
-from .steadiness import entropy_in
+from .steadiness import entropy_in, names_read
 from .syntax import Loop, end_of
 from .understood import set_for_each_epoch
 from .worker_changes import changes_in_workers
 
 _AGAIN = "starts again on a resume"
+_CHANGED = "was changed while it trains, and a resume begins with the first one"
 
 
 class Hidden:
@@ -31,11 +38,18 @@ class Hidden:
         self._is_covered = is_covered
         self._bystanders = bystanders
         self._first: Dict[CodeType, Reach] = {}
+        self._environment: Mapping[str, str] = {}
+        self._settings: Dict[str, Any] = {}
 
     def note(self, frame: FrameType, values: Mapping[str, Any], text: LoopText) -> None:
         """Marks what the names of a loop reach, in its first round."""
-        if frame.f_code not in self._first:
-            self._first[frame.f_code] = self._look(values, text)
+        if frame.f_code in self._first:
+            return
+        self._environment = self._environment or environment()
+        self._settings = self._settings or settings()
+        first = self._first[frame.f_code] = self._look(values, text)
+        if any(reads_files(code) for code in [frame.f_code, *(one.__code__ for one in first.functions)]):
+            watch()
 
     def lost(
         self, frame: FrameType, values: Mapping[str, Any], text: LoopText, loop: Optional[Loop], before: Mapping[str, ast.expr], where: Optional[str]
@@ -55,20 +69,29 @@ class Hidden:
             return []
         now = self._look(values, text)
         found = [Lost("loop", f"`{name}`", _AGAIN, where) for name in now.changed_since(first)[:4]]
+        found += [Lost("loop", f"`{name}`", _CHANGED) for name in changed_settings(self._settings)]
         drawn = entropy_in(frame.f_code, {**frame.f_globals, **values}, range(loop.lineno, end_of(loop) + 1)) if loop is not None else None
         if drawn is not None:
             found.append(_unsteady(drawn[0], frame.f_code, drawn[1]))
         if loop is not None:
-            spaces = {**frame.f_globals, **values}
-            depends = dependence(part_of_loop(loop, frame.f_code, spaces), before, now.functions)
+            part = part_of_loop(loop, frame.f_code, {**frame.f_globals, **values})
+            depends = dependence(part, before, now.functions)
             if depends is not None:
-                found.append(Lost("random", depends.name, depends.why, depends.where))
+                found.append(Lost("random" if depends.is_drawn else "loop", depends.name, depends.why, depends.where))
+            found += self._of_environment(part, now.functions)
         for function in now.functions:
             drawn = entropy_in(function.__code__, function.__globals__)
             if drawn is not None:
                 found.append(_unsteady(drawn[0], function.__code__, drawn[1]))
                 break
         return found
+
+    def _of_environment(self, loop: Part, functions: List[FunctionType]) -> List[Lost]:
+        if environment() == self._environment:
+            return []
+        readers = [part for part in map(part_of_function, functions) if part is not None and NAMES & names_read(part.code)]
+        changed = changed_and_read(self._environment, [loop, *readers])
+        return [Lost("loop", f"`{changed.name}`", _AGAIN, changed.where)] if changed is not None else []
 
     def _look(self, values: Mapping[str, Any], text: LoopText) -> Reach:
         parameters, networks = self._bystanders.tracked_parts()
@@ -78,6 +101,7 @@ class Hidden:
             lambda value: id(value) in networks or self._bystanders.is_tracked(value),
             text.judged,
             text.read,
+            reads_any=text.reads_any,
         )
         for name, value in values.items():
             root = values.get(name.partition(".")[0])
@@ -133,7 +157,8 @@ class ReadState:
             inside = changes_in_workers(self._look(["data set", "collate_fn"]).functions, again)
             if inside is not None:
                 name, function, line = inside
-                return f"its workers change `{name}`, which starts again with them ({shown_file(function.__code__)}:{line})"
+                what = f"change `{name}`, which starts again with them" if name else "run code that may keep something, and whose text cannot be read"
+                return f"its workers {what} ({shown_file(function.__code__)}:{line})"
         return None
 
     def _look(self, names: Optional[List[str]] = None) -> Reach:

@@ -8,7 +8,8 @@ from typing import Any, Callable, Collection, Dict, Iterable, Iterator, List, Ma
 
 from .bystanders import SHOWS
 from .ingredients import Ingredients
-from .reach import Reach, has, is_users_class
+from .own_attributes import has, is_users_class
+from .reach import Reach
 from .script import shown_file
 from .steadiness import entropy_in
 

@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from . import keras_objects, keras_variables
 from .hidden_fit import Parts, named
-from .reach import is_users_class
+from .own_attributes import is_users_class
 
 # Packages whose objects are not looked into: their variables are all that they have.
 _PACKAGES = ("keras", "tensorflow", "jax", "jaxlib", "tf_keras")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from typing import FrozenSet, List, NamedTuple, Optional, Set
+from typing import FrozenSet, List, NamedTuple, Optional, Set, Tuple
 
 from .flow import Flow, Key, root_of, targets_of
+from .reading import reads_any_in
 from .syntax import Loop
 
 
@@ -14,6 +15,8 @@ class LoopText(NamedTuple):
 
     judged: FrozenSet[str]
     read: FrozenSet[str]
+    #: They also read attributes by names that are not in their text.
+    reads_any: bool
 
 
 def text_of(loops: List[Loop], modules: Set[str]) -> LoopText:
@@ -24,11 +27,20 @@ def text_of(loops: List[Loop], modules: Set[str]) -> LoopText:
         modules: Names of modules. What is done to one is looked at instead: its functions are called as a container's methods are.
     """
     keys = {key for loop in loops for key in (*flow_of(loop).bound, *flow_of(loop).mutated, *targets(loop))}
-    nodes = [node for loop in loops[:1] for node in ast.walk(loop)]
-    read = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
-    # As `getattr` names them.
-    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return LoopText(frozenset(key for key in keys if "." not in key or root_of(key) not in modules), frozenset(read | texts))
+    read, reads_any = _reads_of(loops[0]) if loops else (frozenset(), False)
+    return LoopText(frozenset(key for key in keys if "." not in key or root_of(key) not in modules), read, reads_any)
+
+
+def _reads_of(loop: Loop) -> Tuple[FrozenSet[str], bool]:
+    """Returns the attributes that a loop reads, and whether it reads others by names that are not in its text. Kept with its node."""
+    known: Optional[Tuple[FrozenSet[str], bool]] = getattr(loop, "trainstash_attributes", None)
+    if known is None:
+        nodes = list(ast.walk(loop))
+        read = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+        # As `getattr` names them.
+        texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        known = loop.trainstash_attributes = frozenset(read | texts), reads_any_in(nodes)  # type: ignore[union-attr]
+    return known
 
 
 def bound_in(loops: List[Loop]) -> List[Key]:

@@ -119,7 +119,13 @@ class Scope:
         return asks(loop, _LOADERS, self.names.run) or self._iterates_wrapped(loop)
 
     def starts_again(self, loop: Loop) -> List[Found]:
-        """Finds what is lost when the loop is entered anew in the middle of its rounds."""
+        """Finds what is lost when the loop is entered anew in the middle of its rounds. Kept with the loop: each checkpoint asks."""
+        known: Optional[List[Found]] = getattr(loop, "trainstash_again", None)
+        if known is None:
+            known = loop.trainstash_again = self._starting_again(loop)  # type: ignore[union-attr]
+        return known
+
+    def _starting_again(self, loop: Loop) -> List[Found]:
         body = Flow()
         targets = [] if isinstance(loop, ast.While) else targets_of(loop.target)
         if isinstance(loop, ast.While):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from types import FrameType
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from .data import Batches
 from .script import Site, Way, is_for, site_of
@@ -73,6 +73,8 @@ class Position:
         self._saved_codes: Dict[str, int] = {}
         self._shapes: Dict[str, Any] = {}
         self._replay: List[Dict[str, Any]] = []
+        # The newest pass that was gone through again, and how far it was then.
+        self._resumed: Optional[Tuple[Pass, int]] = None
         self._calls_to_skip = 0
         self._steps_before = 0
         self._resumes_ended = False
@@ -112,6 +114,9 @@ class Position:
         self.epoch += 1
         self._trail = []
         unread, self._replay = self._replay, []
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None and resumed[0].was_done and resumed[0].loader.taken == resumed[1]:
+            return []  # It was at its end, so that those beside it, as in a zip, had nothing to be read for.
         return [str(one["key"]) for one in unread]
 
     def end_early(self) -> None:
@@ -177,7 +182,9 @@ class Position:
         if saved is None:
             return None
         loader.place.key = saved["key"]
-        return loader.restore(saved, active=True)
+        problem = loader.restore(saved, active=True)
+        self._resumed = (self._trail[-1], loader.taken)
+        return problem
 
     def _next_replayed(self, way: Way) -> Optional[Dict[str, Any]]:
         """Finds the saved pass that this one goes through again. Outside of epochs the script may leave out passes that were over."""

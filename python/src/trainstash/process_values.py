@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import ast
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
+from .code_parts import Part, parents_in, part_of_function
 from .flow import COMPUTES, COMPUTING_MODULES, MUTATORS, key_of, prefixes, root_of
-from .scopes import definition_of
+from .outside_reads import Read, outside_reads, reads_from_outside
 from .script import shown_file
-from .steadiness import entropy_in, names_read
+from .steadiness import entropy_in, globals_read, makes_sets, names_read
 
 _CLOCKS = frozenset(
     """time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns thread_time thread_time_ns clock_gettime
@@ -27,6 +28,9 @@ _SHOW = frozenset(
 )
 # Modules whose functions do something to the system, and nothing to a training.
 _OUTSIDE = frozenset("os signal sys shutil json pickle csv logging warnings subprocess gc".split())
+# Methods that change a file or a folder alone, and functions that read on from what an open file gives.
+_ONLY_OUTSIDE = frozenset("mkdir makedirs unlink remove rmtree rename replace touch copyfile copy2 move write_text write_bytes".split())
+_READS_ON = frozenset("open load loads read readline readlines read_text splitlines split strip reader DictReader Path glob iterdir listdir join".split())
 _MAKES_TEXT = frozenset("format strftime isoformat total_seconds timedelta timestamp join divmod item tolist rjust ljust".split())
 _NO_ORDER = frozenset("sorted min max any all len set frozenset".split())
 _ORDERED = frozenset("list tuple enumerate iter zip map next reversed".split())
@@ -42,37 +46,12 @@ _Token = Tuple[str, Optional[int], str]
 
 
 class Dependence(NamedTuple):
-    """A value that the training depends on: its name, a reason, and its place."""
+    """A value that the training depends on: its name, a reason, and its place. ``is_drawn``: it is another in each process."""
 
     name: str
     why: str
     where: str
-
-
-class Part(NamedTuple):
-    """Code that is followed: loops of a frame, or a function. ``own``: names that nothing else sees."""
-
-    nodes: List[ast.AST]
-    parents: Mapping[ast.AST, ast.AST]
-    spaces: Mapping[str, Any]
-    code: CodeType
-    own: FrozenSet[str]
-    parameters: List[str]
-
-
-def part_of_loop(loop: ast.AST, code: CodeType, spaces: Mapping[str, Any]) -> Part:
-    own = frozenset(code.co_varnames) if code.co_name != "<module>" else frozenset()
-    return Part(list(ast.walk(loop)), _parents(loop), spaces, code, own, [])
-
-
-def part_of_function(function: FunctionType) -> Optional[Part]:
-    code = function.__code__
-    node: Any = definition_of(code)
-    if node is None:
-        return None
-    parameters = [one.arg for one in [*node.args.posonlyargs, *node.args.args]]
-    nodes = [inside for statement in (node.body if isinstance(node.body, list) else [node.body]) for inside in ast.walk(statement)]
-    return Part(nodes, _parents(node), function.__globals__, code, frozenset(code.co_varnames), parameters)
+    is_drawn: bool = True
 
 
 def dependence(loop: Part, before: Mapping[str, ast.expr], functions: Iterable[FunctionType]) -> Optional[Dependence]:
@@ -84,19 +63,24 @@ def dependence(loop: Part, before: Mapping[str, ast.expr], functions: Iterable[F
         functions: Functions of the script that the loops reach.
     """
     reached = [one for one in functions if one.__code__.co_name not in ("__init__", "<module>")]
-    if not any(_SOURCES & names_read(code) for code in [loop.code, *(one.__code__ for one in reached)]) and not any(map(_is_set, loop.nodes)):
+    looked_at = [(loop.code, loop.spaces), *((one.__code__, one.__globals__) for one in reached)]
+    reads_outside = any(reads_from_outside(code, spaces) for code, spaces in looked_at)
+    if not reads_outside and not any(_SOURCES & names_read(code) or _has_sets(code, spaces) for code, spaces in looked_at):
         return None
     parts = [(one, part_of_function(one)) for one in reached]
     unread = [(one, entropy_in(one.__code__, one.__globals__, clocks=True)) for one, part in parts if part is None]
     for function, found in unread:
         if found is not None:
             return Dependence(f"`{found[0]}`", _DEPENDS, f"{shown_file(function.__code__)}:{found[1]}")
-    return _Followed([loop, *(part for _, part in parts if part is not None)], before).find()
+    readable = [loop, *(part for _, part in parts if part is not None)]
+    return _Followed(readable, before, outside_reads(readable) if reads_outside else {}).find()
 
 
 class _Followed:
-    def __init__(self, parts: List[Part], before: Mapping[str, ast.expr]) -> None:
+    def __init__(self, parts: List[Part], before: Mapping[str, ast.expr], reads: Mapping[ast.AST, Read]) -> None:
         self._parts = parts
+        self._reads = reads
+        self._reasons = {read.name: read for read in reads.values()}
         # With the name of what each value comes from.
         self._tokens: Dict[_Token, str] = {}
         self._origin = ""
@@ -119,13 +103,17 @@ class _Followed:
 
     def _look(self, node: ast.AST, number: int) -> Optional[Dependence]:
         part = self._parts[number]
-        origin = _source(node, part) or self._origin_of(node, number)
+        read = self._reads.get(node)
+        origin = read.name if read is not None else _source(node, part) or self._origin_of(node, number)
         if origin is None:
             ordered = _ordered_set(node, part)
             return None if ordered is None else self._found(ordered, "it is a set, whose order is another in each process", node, part)
         self._origin = origin
         line = self._climb(node, number)
-        return None if line is None else self._found(self._origin, _DEPENDS, line, part)
+        if line is None:
+            return None
+        reason = self._reasons.get(self._origin)
+        return self._found(self._origin, _DEPENDS, line, part) if reason is None else Dependence(f"`{reason.name}`", reason.why, reason.where, is_drawn=False)
 
     def _found(self, name: str, why: str, node: ast.AST, part: Part) -> Dependence:
         return Dependence(f"`{name}`", why, f"{shown_file(part.code)}:{getattr(node, 'lineno', part.code.co_firstlineno)}")
@@ -154,7 +142,14 @@ class _Followed:
                     return problem
             elif isinstance(parent, (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.NamedExpr)):
                 return self._assign(parent, child, number)
-            elif isinstance(parent, (ast.For, ast.comprehension)) and child is parent.iter:
+            elif isinstance(parent, ast.withitem):
+                if parent.optional_vars is not None:
+                    self._taint(parent.optional_vars, number)
+                return None
+            elif isinstance(parent, ast.comprehension) and child is parent.iter:
+                # How many there are is told by the whole.
+                self._taint(parent.target, number)
+            elif isinstance(parent, ast.For) and child is parent.iter:
                 self._taint(parent.target, number)
                 return None
             elif isinstance(parent, (ast.If, ast.While)) and child is parent.test:
@@ -189,11 +184,11 @@ class _Followed:
                 return True, call
             self._tokens.setdefault(("name", other, given[id(child)]), self._origin)
             return True, None
-        if is_statement and (name in _SHOW or root_of(key) in _OUTSIDE):
+        if (is_statement and (name in _SHOW or root_of(key) in _OUTSIDE)) or name in _ONLY_OUTSIDE:
             return True, None
         if is_statement and name not in MUTATORS:
             return True, call  # Such as a seed that is set.
-        if name in COMPUTES or name in _MAKES_TEXT or ("." in key and root_of(key) in COMPUTING_MODULES):
+        if name in COMPUTES or name in _MAKES_TEXT or name in _READS_ON or ("." in key and root_of(key) in COMPUTING_MODULES):
             return False, None
         receiver = key_of(call.func.value) if isinstance(call.func, ast.Attribute) else None
         if receiver and name in MUTATORS:
@@ -236,8 +231,10 @@ class _Followed:
             elif isinstance(statement, (ast.If, ast.While)):
                 problem = self._block([*statement.body, *statement.orelse], number)
             elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-                name = (key_of(statement.value.func) or "").rpartition(".")[2]
-                problem = None if name in _SHOW and name not in self._by_name else statement
+                key = key_of(statement.value.func) or ""
+                name = key.rpartition(".")[2]
+                is_harmless = name in _SHOW or name in _ONLY_OUTSIDE or root_of(key) in _OUTSIDE
+                problem = None if is_harmless and name not in self._by_name else statement
             elif not isinstance(statement, ast.Pass):
                 problem = statement
             if problem is not None:
@@ -294,7 +291,7 @@ def _source(node: ast.AST, part: Part) -> Optional[str]:
 
 def _is_made_of_clocks(value: ast.expr, spaces: Mapping[str, Any]) -> bool:
     """Tells whether an expression is a clock, or plain arithmetic with one."""
-    part = Part([], _parents(value), spaces, _is_made_of_clocks.__code__, frozenset(), [])
+    part = Part([], parents_in(value), spaces, _is_made_of_clocks.__code__, frozenset(), frozenset(), [])
     if isinstance(value, ast.BinOp):
         return _is_made_of_clocks(value.left, spaces) or _is_made_of_clocks(value.right, spaces)
     if isinstance(value, ast.Call) and key_of(value.func) in COMPUTES:
@@ -321,8 +318,8 @@ def _ordered_set(node: ast.AST, part: Part) -> Optional[str]:
     return None
 
 
-def _is_set(node: ast.AST) -> bool:
-    return isinstance(node, (ast.Set, ast.SetComp)) or isinstance(node, (ast.For, ast.comprehension))
+def _has_sets(code: CodeType, spaces: Mapping[str, Any]) -> bool:
+    return makes_sets(code) or any(isinstance(spaces.get(name), (set, frozenset)) for name in globals_read(code))
 
 
 def _set_of(node: ast.AST, part: Part) -> Optional[str]:
@@ -350,7 +347,3 @@ def _holds_numbers(node: ast.AST, part: Part) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float))
-
-
-def _parents(node: ast.AST) -> Dict[ast.AST, ast.AST]:
-    return {child: parent for parent in ast.walk(node) for child in ast.iter_child_nodes(parent)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dis
+import functools
 import inspect
 import linecache
 import sys
@@ -41,6 +42,7 @@ def source_of(frame: FrameType) -> Optional[Source]:
     return _sources[code]
 
 
+@functools.lru_cache(maxsize=4096)
 def definition_of(code: CodeType) -> Optional[ast.AST]:
     """Finds the text of a function; None where nobody can read it, or where a line has several lambdas."""
     lines = linecache.getlines(code.co_filename)
@@ -52,8 +54,22 @@ def definition_of(code: CodeType) -> Optional[ast.AST]:
         return None
     if code.co_name == "<lambda>":
         found = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno]
-        return found[0] if len(found) == 1 else None
+        return found[0] if len(found) == 1 else _lambda_at(found, code)
     return _definition(tree, code)
+
+
+def _lambda_at(found: List[ast.Lambda], code: CodeType) -> Optional[ast.AST]:
+    """Returns the lambda of a line whose body the code's columns lie in; before Python 3.11 code has no columns."""
+    positions = [one for one in getattr(code, "co_positions", tuple)() if one[0] is not None and one[2] is not None]
+    places = [(line, column) for line, _, column, _ in positions if column > 0 or line > code.co_firstlineno]
+    if not places:
+        return None
+    inside = [
+        node for node in found
+        if all((node.body.lineno, node.body.col_offset) <= place < (node.body.end_lineno, node.body.end_col_offset) for place in places)
+    ]  # fmt: skip
+    # The innermost of those that stand in each other.
+    return max(inside, key=lambda node: node.body.col_offset, default=None)
 
 
 def values_of(frame: FrameType, keys: Iterable[Key]) -> Dict[Key, Any]:

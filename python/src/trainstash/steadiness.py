@@ -5,7 +5,9 @@ from __future__ import annotations
 import dis
 import functools
 from types import CodeType, ModuleType
-from typing import Any, FrozenSet, Iterable, Iterator, Mapping, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, Mapping, Optional, Set, Tuple
+
+from .flow import MUTATORS
 
 #: Names that draw from the operating system, whatever they belong to.
 _ENTROPY = frozenset("urandom getrandom SystemRandom uuid1 uuid4 token_bytes token_hex token_urlsafe randbelow randbits".split())
@@ -36,6 +38,31 @@ def globals_read(code: CodeType) -> FrozenSet[str]:
     return frozenset(str(one.argval) for part in code_and_inner(code) for one in dis.get_instructions(part) if one.opname.startswith(loads))
 
 
+@functools.lru_cache(maxsize=4096)
+def makes_sets(code: CodeType) -> bool:
+    """Tells whether code makes sets by their own signs, and not by a call."""
+    return any(one.opname in ("BUILD_SET", "SET_ADD", "SET_UPDATE") for part in code_and_inner(code) for one in dis.get_instructions(part))
+
+
+@functools.lru_cache(maxsize=4096)
+def changes_outside(code: CodeType) -> bool:
+    """Tells whether code without a readable text may change what outlives its call: it sets attributes, items or names of others, or calls
+    a method that changes a container."""
+    loaded = names_read(code) & MUTATORS
+    stores = ("STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "DELETE_ATTR", "DELETE_SUBSCR")
+    free = set(code.co_freevars)
+    return bool(loaded) or any(
+        one.opname in stores or (one.opname == "STORE_DEREF" and one.argval in free) for part in code_and_inner(code) for one in dis.get_instructions(part)
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def imports_in(code: CodeType) -> Tuple[str, ...]:
+    """Lists the packages that code imports when it runs."""
+    found = [str(one.argval).partition(".")[0] for part in code_and_inner(code) for one in dis.get_instructions(part) if one.opname == "IMPORT_NAME"]
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
 def entropy_in(code: CodeType, spaces: Mapping[str, Any], lines: Optional[Iterable[int]] = None, clocks: bool = False) -> Optional[Tuple[str, int]]:
     """Finds the first call that gives another value in each process, and its line.
 
@@ -46,6 +73,15 @@ def entropy_in(code: CodeType, spaces: Mapping[str, Any], lines: Optional[Iterab
         clocks: Clocks and the number of the process count as well. In a loop they are mostly shown.
     """
     wanted = set(lines) if lines is not None else None
+    values = (spaces.get(name) for name in sorted(globals_read(code)))
+    # Numbers and the like have no part in it, and are others in each round.
+    key = (code, min(wanted or [0]), max(wanted or [0]), clocks, tuple(id(one) if callable(one) or isinstance(one, ModuleType) else 0 for one in values))
+    if key not in _found:
+        _found[key] = _first_call(code, spaces, wanted, clocks)
+    return _found[key]
+
+
+def _first_call(code: CodeType, spaces: Mapping[str, Any], wanted: Optional[Set[int]], clocks: bool) -> Optional[Tuple[str, int]]:
     for part in code_and_inner(code):
         line = part.co_firstlineno
         instructions = list(dis.get_instructions(part))
@@ -93,3 +129,7 @@ def _is_called_without(following: Any) -> bool:
             continue
         return one.opname.startswith("CALL") and not one.opname.startswith("CALL_INTRINSIC") and (one.arg or 0) == 0
     return False
+
+
+# What was found, by the code and the functions and modules that it names.
+_found: Dict[Any, Optional[Tuple[str, int]]] = {}

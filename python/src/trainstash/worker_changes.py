@@ -9,12 +9,13 @@ from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Op
 
 from .flow import MUTATORS, is_in_place, key_of, root_of, targets_of
 from .scopes import definition_of
+from .steadiness import changes_outside
 
 _NOT_READING = ("__init__", "__new__", "__post_init__", "set_epoch", "__setstate__", "__getstate__")
 
 
 class Change(NamedTuple):
-    """A change: its name, the function that makes it, and its line."""
+    """A change: its name, the function that makes it, and its line. Without a name: nobody can read what the function does."""
 
     name: str
     function: FunctionType
@@ -45,6 +46,8 @@ def changes_in_workers(functions: Iterable[FunctionType], set_again: FrozenSet[s
         node = definition_of(function.__code__)
         if node is not None:
             read.append(_read(function, node))
+        elif not function.__name__.startswith("__") and changes_outside(function.__code__):
+            return Change("", function, function.__code__.co_firstlineno)
     by_name = {one.function.__name__: one for one in read}
     for one in read:
         for name, line in _changes(one, by_name):

@@ -17,6 +17,7 @@ RESUMED = bool(os.environ.get("RESUMED"))
 KILL = int(os.environ.get("KILL", -1))
 #: True: a checkpoint is taken right before the kill.
 CHECKPOINT = os.environ.get("CHECKPOINT", "1") == "1"
+LOG = os.path.abspath("steps.log")
 
 
 def samples(n=64, seed=1):
@@ -68,7 +69,7 @@ def settled(run):
 
 def after(run, *words):
     """Logs the step, and ends the process where the test wants it."""
-    with open("steps.log", "a") as file:
+    with open(LOG, "a") as file:
         file.write(f"{run.steps} {words!r}\n")
     if run.steps == int(os.environ.get("CHECKPOINT_AT", -1)) and not RESUMED:
         run.checkpoint()

@@ -9,6 +9,7 @@ from case import after, dataset, loader, loss_of, net, train
 HOW = os.environ["HOW"]
 model, optimizer = net()
 first, second = loader(dataset(32)), loader(dataset(24, 2), batch_size=6)
+longer = loader(dataset(60, 2), batch_size=6)
 run = trainstash.init(model=model, optimizer=optimizer)
 for epoch in run.epochs(3):
     if HOW == "nested":
@@ -18,6 +19,11 @@ for epoch in run.epochs(3):
                 after(run, epoch, i.tolist(), j.tolist())
     elif HOW == "zipped":
         for (x, i), (y, j) in zip(run.batches(first), run.batches(second)):
+            run.step(loss=train(model, optimizer, torch.cat([x, y])))
+            after(run, epoch, i.tolist(), j.tolist())
+    elif HOW == "zipped with more":
+        # The first one ends: the other is asked for nothing then.
+        for (x, i), (y, j) in zip(run.batches(first), run.batches(longer)):
             run.step(loss=train(model, optimizer, torch.cat([x, y])))
             after(run, epoch, i.tolist(), j.tolist())
     elif HOW == "next":
