@@ -63,13 +63,17 @@ class Tally:
         return not any(self._verdicts[verdict] for verdict in _SURPRISING) and self.share() >= _LEAST_COMPLETE
 
     def share(self) -> float:
-        """Returns the share of the equal ones that are complete."""
-        equal = self._verdicts[EQUAL_COMPLETE] + self._verdicts[EQUAL_PARTIAL]
-        return self._verdicts[EQUAL_COMPLETE] / equal if equal else 1.0
+        """Returns the share of the complete ones among those that a resume owes its equal bits to itself. Variables that had other values
+        did start again: the same script with less patience would have come out different, so that *partial* is right there."""
+        return self._share_of(self._verdicts[EQUAL_PARTIAL] - self._by_chance)
 
-    def _share_without_chance(self) -> float:
-        judged = self._verdicts[EQUAL_COMPLETE] + self._verdicts[EQUAL_PARTIAL] - self._by_chance
-        return self._verdicts[EQUAL_COMPLETE] / judged if judged else 1.0
+    def share_of_all(self) -> float:
+        """Returns the share of the complete ones among all equal ones."""
+        return self._share_of(self._verdicts[EQUAL_PARTIAL])
+
+    def _share_of(self, partial: int) -> float:
+        equal = self._verdicts[EQUAL_COMPLETE] + partial
+        return self._verdicts[EQUAL_COMPLETE] / equal if equal else 1.0
 
     def figures(self) -> Dict[str, Any]:
         counts = {verdict: self._verdicts[verdict] for verdict in COUNTED}
@@ -81,8 +85,8 @@ class Tally:
         lines = [f"{self._framework}: {self.counted} combinations of {len(self._trainings)} trainings in {seconds:.0f} s, seed {self._seed}"]
         lines += [f"  {self._verdicts[verdict]:5} {verdict}" for verdict in COUNTED]
         lines += [f"  {self._verdicts[verdict]:5} {verdict}" for verdict in (NOT_REACHED, INVALID) if self._verdicts[verdict]]
-        lines.append(f"  {100 * self.share():.1f} % of the equal ones are complete (at least {100 * _LEAST_COMPLETE:.0f} % are wanted)")
-        lines.append(f"  {self._by_chance} equal and partial ones lack only plain variables of the loop, which did start again; {100 * self._share_without_chance():.1f} % without them")
+        lines.append(f"  {self._by_chance} are equal by chance: they lack plain variables of the loop alone, which did start again")
+        lines.append(f"  {100 * self.share():.1f} % of the other equal ones are complete (at least {100 * _LEAST_COMPLETE:.0f} % are wanted), {100 * self.share_of_all():.1f} % of all")
         lines.append(f"  {self._told_late} were complete until the resume itself said what is not kept")
         for verdict, causes in self._causes.items():
             lines += [f"  {verdict}, because of: {count} × {cause}" for cause, count in causes.most_common(12)]
