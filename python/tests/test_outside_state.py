@@ -51,7 +51,7 @@ def test_a_file_that_the_loop_keeps_a_number_in_by_its_own_text_is_named(launche
     newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_in_text", "").newest()
     assert newest.grade == "partial"
     assert "`open` reads what the loop itself changes" in newest.missing
-    assert "(outside_in_text.py:13)" in newest.missing
+    assert "(outside_in_text.py:14)" in newest.missing
 
 
 @pytest.mark.parametrize(

@@ -32,12 +32,14 @@ def attributes_of_library(name: str, module: ModuleType, read: Collection[str], 
     """
     yield name, None, None
     attributes = vars(module)
-    for key in read:
+    for key in sorted(read):
         item = attributes.get(key, module)
         if item is module or (module is sys and key in _OF_IMPORTS):
             continue
         if isinstance(item, ModuleType):
-            if depth < _DEEPEST and not is_users(getattr(item, "__file__", None) or ""):
+            # Modules import others by their names as well: each is looked at where it belongs.
+            is_inside = item.__name__ == f"{module.__name__}.{key}"
+            if is_inside and depth < _DEEPEST and not is_users(getattr(item, "__file__", None) or ""):
                 yield from attributes_of_library(f"{name}.{key}", item, read, depth + 1)
         elif isinstance(item, _HELD) or is_of_script(item):
             yield name, key, item
