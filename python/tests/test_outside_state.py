@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pairs import NEVER, Launch, Launcher, Training, differences
 
-_CHANGED = "reads what the loop itself changes, and a resume finds that as the last process left it (outside_state.py:"
+_CHANGED = "reads what the loop itself changes, and a resume finds that as the last process left it (outside_files.py:"
 _OUTSIDE = "reads what comes from outside of the process"
 KINDS = {
     "environment": "`os.environ['CALLS']` starts again on a resume (outside_state.py:", "hook of the tensor": "`os.environ['CALLS']`",
@@ -16,19 +16,24 @@ KINDS = {
     "inner_module": "`torch.nn.calls`", "attribute_of_class": "`torch.nn.Linear.calls`", "attribute_of_function": "`np.mean.calls`",
     "builtin_name": "`builtins.calls`", "path_of_modules": "`sys.path`", "default_type": "`torch.utils.calls`",
     "by_getattr": "`Counted.calls`", "by_attrgetter": "`Counted.calls`", "by_vars": "`Counted.calls`",
+    "native": "`library.rand` calls a library of C",
+    "context": "`VARIABLE`", "thread_local": "`local.n`", "thread_local_class": "`own_local.n`", "in_thread": "`flags['n']`",
+    "queued": "`prefetched.queue`", "generator": "`going`", "signalled": "`got['signals']`", "logged": "`handler.records`",
+    "in_slots": "`slotted.n`", "in_context": "`Guard.entered`", "made_objects": "`Meta.made`",
+    "autograd_function": "`Doubled.times`", "dtype": "`torch.get_default_dtype()` was changed",
+    "random_instance": "`drawn`", "counting": "`counter`", "accumulating": "`accumulated`", "in_memory": "`memory`",
+    "of_tensor": "`model.0.weight.calls`", "of_optimizer_state": "`optimizer.calls`", "of_model": "`model.calls`", "private attribute": "`model.4._calls`",
+    "partial": "`partially.args[0][0]`", "counted_by_hook": "`hooked['n']`", "descriptor": "`Described.n.reads`",
+    "lambdas of workers": "its workers change `seen`", "sampler with state": "of its sampler changes while it is read",
+}  # fmt: skip
+
+
+FILES = {
     "opened": f"`open` {_CHANGED}", "texts": f"` {_CHANGED}", "jsons": f"` {_CHANGED}", "arrays": f"` {_CHANGED}", "pickles": f"`open` {_CHANGED}",
     "tensors": f"` {_CHANGED}", "listed": f"`listdir` {_CHANGED}", "globbed": f"`glob` {_CHANGED}", "iterated": f"`iterdir` {_CHANGED}",
     "sized": f"`getsize` {_CHANGED}", "existing": f"`exists` {_CHANGED}", "renamed": f"` {_CHANGED}", "mapped": f"` {_CHANGED}",
     "shelved": "`shelve.open` reads a store", "database": "`sqlite3.connect` reads a store", "process": f"`subprocess.run` {_OUTSIDE}",
-    "checked_output": f"`subprocess.check_output` {_OUTSIDE}", "popen": f"`os.popen` {_OUTSIDE}", "native": "`library.rand` calls a library of C",
-    "context": "`VARIABLE`", "thread_local": "`local.n`", "thread_local_class": "`own_local.n`", "in_thread": "`flags['n']`",
-    "queued": "`prefetched.queue`", "generator": "`going`", "signalled": "`got['signals']`", "logged": "`handler.records`",
-    "in_slots": "`slotted.n`", "in_context": "`Guard.entered`", "made_objects": "`Meta.made`", "missing_keys": "`mapping`",
-    "autograd_function": "`Doubled.times`", "dtype": "`torch.get_default_dtype()` was changed", "recursion": "`sys.getrecursionlimit()` was changed",
-    "random_instance": "`drawn`", "counting": "`counter`", "cycling": "`cycle`", "accumulating": "`accumulated`", "in_memory": "`memory`",
-    "of_tensor": "`model.0.weight.calls`", "of_optimizer_state": "`optimizer.calls`", "of_model": "`model.calls`", "private attribute": "`model.4._calls`",
-    "partial": "`partially.args[0][0]`", "counted_by_hook": "`hooked['n']`", "descriptor": "`Described.n.reads`",
-    "lambdas of workers": "its workers change `seen`", "sampler with state": "of its sampler changes while it is read",
+    "checked_output": f"`subprocess.check_output` {_OUTSIDE}", "popen": f"`os.popen` {_OUTSIDE}",
 }  # fmt: skip
 
 
@@ -47,6 +52,13 @@ def test_state_outside_is_named(launcher: Launcher, tmp_path: Path, how: str) ->
     assert KINDS[how] in newest.missing
 
 
+@pytest.mark.parametrize("how", FILES)
+def test_what_is_read_from_outside_is_named(launcher: Launcher, tmp_path: Path, how: str) -> None:
+    newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_files", how).newest()
+    assert newest.grade == "partial"
+    assert FILES[how] in newest.missing
+
+
 def test_a_file_that_the_loop_keeps_a_number_in_by_its_own_text_is_named(launcher: Launcher, tmp_path: Path) -> None:
     newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_in_text", "").newest()
     assert newest.grade == "partial"
@@ -60,7 +72,7 @@ def test_a_file_that_the_loop_keeps_a_number_in_by_its_own_text_is_named(launche
     stop_file folder_made library_read shown_process getattr_of_steady working_directory""".split(),
 )
 def test_what_only_looks_like_it_is_no_reason(launcher: Launcher, tmp_path: Path, how: str) -> None:
-    newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_state", how).newest()
+    newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_files", how).newest()
     assert (newest.grade, newest.missing) == ("complete", "")
 
 
