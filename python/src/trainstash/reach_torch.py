@@ -68,12 +68,14 @@ class Networks:
                 yield from self._rest(module, attributes, own)
             if own and _has_extra_state(type(module)):
                 continue
+            private = own and _is_of_torch_alone(type(module))
             plain = self._numbers[number] = _of_parameters(attributes)
             for key in attributes.keys() - inherited:
                 item = attributes[key]
+                if key[0] == "_" and (not private or key.startswith(_OF_WRAPPERS)):
+                    continue
                 if type(item) in (_SCALARS if own else _NUMBERS):
-                    if key[0] != "_" or (own and not key.startswith(_OF_WRAPPERS)):
-                        plain[key] = item
+                    plain[key] = item
                 elif own and getattr(item, "grad_fn", None) is None:
                     # What is computed from parameters, such as a pruned weight, is computed again.
                     yield f"{self._name(number)}.{key}", item
@@ -160,7 +162,7 @@ def _of_untracked(name: str, value: Any, attributes: Mapping[str, Any]) -> _Part
         return
     inherited = _attributes_of_all()
     for key, item in sorted(attributes.items()):
-        if (own or isinstance(item, _NUMBERS) or is_tensor(item)) and key not in inherited:
+        if (own or isinstance(item, _NUMBERS) or is_tensor(item)) and key not in inherited and (key[0] != "_" or _is_of_torch_alone(type(value))):
             yield f"{name}.{key}", item
 
 
@@ -211,6 +213,12 @@ def _attributes_of_all() -> FrozenSet[str]:
     if not known:
         known.append(frozenset(_kinds()[0]().__dict__))
     return known[0]
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_of_torch_alone(cls: Any) -> bool:
+    """Tells whether a class of the script is made of torch's own: other libraries keep their own things in attributes with an underscore."""
+    return all(one is object or is_users_class(one) or one.__module__.startswith(("torch.nn.", "typing")) for one in cls.__mro__)
 
 
 def _has_extra_state(cls: type) -> bool:
