@@ -215,10 +215,14 @@ def _attributes_of_all() -> FrozenSet[str]:
     return known[0]
 
 
-@functools.lru_cache(maxsize=1024)
-def _is_of_torch_alone(cls: Any) -> bool:
+def _is_of_torch_alone(cls: type) -> bool:
     """Tells whether a class of the script is made of torch's own: other libraries keep their own things in attributes with an underscore."""
-    return all(one is object or is_users_class(one) or one.__module__.startswith(("torch.nn.", "typing")) for one in cls.__mro__)
+    return _are_torchs(cls.__mro__)
+
+
+@functools.lru_cache(maxsize=1024)
+def _are_torchs(classes: Tuple[Any, ...]) -> bool:
+    return all(one is object or is_users_class(one) or one.__module__.startswith(("torch.nn.", "typing")) for one in classes)
 
 
 def _has_extra_state(cls: type) -> bool:
