@@ -13,7 +13,7 @@ import { prepareGround } from './place.ts';
  */
 const PROBE = `say() { echo "trainstash-test $1 $2 $3"; }
 node=$1
-"$node" -e 'process.exit(parseInt(process.versions.node) < 20)' > /dev/null 2>&1 && say node fine "$("$node" --version) on $(hostname)" || say node missing "$(hostname) has no Node 20 or newer as $node ($("$node" --version 2>&1 | head -n 1)): load a module in \\"setup\\", or set TRAINSTASH_NODE there"
+"$node" -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' > /dev/null 2>&1 && say node fine "$("$node" --version) on $(hostname)" || say node missing "$(hostname) has no Node 20 or newer as $node ($("$node" --version 2>&1 | head -n 1)): load a module in \\"setup\\", or set TRAINSTASH_NODE there"
 [ -r "$2" ] && say folder fine "the nodes see it" || say folder missing "$(hostname) does not see $2: \\"folder\\" has to be on a disk that all nodes share"
 touch "$3/.written" 2> /dev/null && say writing fine "the nodes write to it" || say writing missing "$(hostname) may not write to $3"
 python=$(command -v python || command -v python3)
