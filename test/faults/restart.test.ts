@@ -1,4 +1,4 @@
-/** Restarts after a crash: what must not come between a run's end and its next session. */
+/** Restarts after a crash, and starts of queued runs: nothing may come between them and their devices. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -25,7 +25,7 @@ import { TRAINERS } from '../support/trainer.ts';
 
 interface Machine extends Fixture {
   gpus: Gpus;
-  /** File while which git waits in the project's folder. */
+  /** File while which git waits before it notes the code of the project. */
   hold: string;
   /** File that git writes when it waits. */
   held: string;
@@ -40,7 +40,7 @@ function machine(): Machine {
   const git = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
   mkdirSync(programs);
   const script = `#!/bin/sh
-case "$PWD" in */project) while [ -e "${hold}" ]; do : > "${held}"; sleep 0.05; done;; esac
+case "$PWD:$*" in */project:*write-tree*) while [ -e "${hold}" ]; do : > "${held}"; sleep 0.05; done;; esac
 exec ${git} "$@"
 `;
   writeFileSync(join(programs, 'git'), script, { mode: 0o755 });
@@ -52,6 +52,16 @@ exec ${git} "$@"
 
 function copyScripts(root: string): void {
   for (const name of ['gpus.py', 'plain_gpu.py']) cpSync(join(TRAINERS, name), join(root, name));
+}
+
+/** Opens a second project of the machine, where git is not held up. */
+async function otherProject(client: Client, fixture: Machine): Promise<Machine> {
+  const root = join(fixture.folder, 'other');
+  mkdirSync(root);
+  copyScripts(root);
+  gitProject(root);
+  await client.request(projectOpen, { root, trusted: true });
+  return { ...fixture, root };
 }
 
 function begin(client: Client, fixture: Machine, name: string, extra: object = {}): Promise<Run> {
@@ -74,11 +84,7 @@ describe.skipIf(!PYTHON)('a run that crashes', () => {
     const client = await openProject(fixture);
     const run = await begin(client, fixture, 'a', { restarts: 1 });
     await until('it has begun', () => begins(fixture, 'a').length === 1);
-    const other: Machine = { ...fixture, root: join(fixture.folder, 'other') };
-    mkdirSync(other.root);
-    copyScripts(other.root);
-    gitProject(other.root);
-    await client.request(projectOpen, { root: other.root, trusted: true });
+    const other = await otherProject(client, fixture);
     const first = await begin(client, other, 'b', { queue: true });
 
     writeFileSync(fixture.hold, '');
@@ -145,3 +151,29 @@ describe.skipIf(!PYTHON)('a run that crashes', () => {
     expect((await untilStatus(client, fixture, run.id, 'completed')).sessions).toBe(2);
   });
 });
+
+test.skipIf(!PYTHON)(
+  'a queued run whose device somebody takes while its code is looked at waits for its next turn',
+  async () => {
+    const fixture = machine();
+    const client = await openProject(fixture);
+    const other = await otherProject(client, fixture);
+    await begin(client, other, 'a');
+    await until('it has begun', () => begins(fixture, 'a').length === 1);
+    const queued = await begin(client, fixture, 'b', { queue: true });
+    const reason = async () => (await show(client, fixture, queued.id)).run.reason;
+    await until('it waits', async () => (await reason()).includes('is held by plain_gpu #1'));
+
+    writeFileSync(fixture.hold, '');
+    writeFileSync(`${fixture.journal}.a`, '');
+    await until('its code is looked at', () => existsSync(fixture.held));
+    // Refused until the first run has ended.
+    await until('somebody else begins', () => begin(client, other, 'c').catch(() => null));
+    rmSync(fixture.hold);
+    await until('it waits again', async () => (await reason()).includes('is held by plain_gpu #2'));
+    expect([...begins(fixture, 'b'), ...begins(fixture, 'c')]).toEqual(['begin c 0']);
+
+    for (const name of ['b', 'c']) writeFileSync(`${fixture.journal}.${name}`, '');
+    await untilStatus(client, fixture, queued.id, 'completed');
+  },
+);

@@ -121,9 +121,19 @@ export class Launcher {
     return this.#exclusively(launching.run, () => this.#launchOrUndo(launching));
   }
 
-  /** Launches a queued run. Resolves as soon as the run is being followed. */
-  async beginQueued(launching: Launching): Promise<void> {
+  /**
+   * Launches a queued run, and resolves as soon as the run is being followed. Returns false if its devices are taken: its code was looked
+   * at since its turn came, and meanwhile somebody may have started another run.
+   */
+  async beginQueued(launching: Launching): Promise<boolean> {
+    const { id, devices, gpu } = launching.run;
+    const environment = this.#environments.get(id)?.environment ?? {};
+    if (!this.#device.admit(devices?.length ? devices : gpu, environment, id).granted) {
+      this.#device.changed();
+      return false;
+    }
     await this.#exclusively(launching.run, () => this.#launch(launching));
+    return true;
   }
 
   async #exclusively<T>(run: Run, work: () => Promise<T>): Promise<T> {

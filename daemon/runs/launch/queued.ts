@@ -333,8 +333,8 @@ export class QueuedRuns {
     const addNotices = said.map((notice) => ({ ...notice, step: run.step, at: Date.now() }));
     // Of a launch that a daemon did not live to finish it was said already.
     const since = entry.interruption?.askedAt ?? Number.POSITIVE_INFINITY;
-    const dropNotices = { codes: ['interrupted'], since };
-    await launcher.beginQueued({ ...launching, set, measured, notices: { dropNotices, addNotices } });
+    const notices = { dropNotices: { codes: ['interrupted'], since }, addNotices };
+    if (!(await launcher.beginQueued({ ...launching, set, measured, notices }))) return false;
     // Removed only now: if the daemon dies before, the run is still queued.
     this.#queue.remove(run.id);
     return true;
