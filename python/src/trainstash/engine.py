@@ -301,11 +301,7 @@ class Engine:
         for loader in self.position.open if self._same_params else []:
             if loader.gave_others:
                 self._differs(Difference(self.steps, "data", f"the data of {loader.where} is another: {loader.lacks}"))
-        if self._put_back is None:
-            return
-        self._set(self._put_back, begins_epoch=False)
-        if not self.position.is_replaying:
-            self._arrived()
+        self._enter(begins_epoch=False)
 
     # ---- inside ----
 
@@ -338,11 +334,11 @@ class Engine:
 
     def _enter(self, begins_epoch: bool) -> None:
         """Puts back what was drawn and set on the way from ``init`` to the loop."""
-        if self._put_back is None:
-            return
-        self._set(self._put_back, begins_epoch)
-        if not self.position.is_replaying:
-            self._arrived()
+        if self._put_back is not None:
+            self._set(self._put_back, begins_epoch)
+            if not self.position.is_replaying:
+                self._arrived()
+        self.gradients.begin()
 
     def _set(self, put_back: PutBack, begins_epoch: bool) -> None:
         changed = put_back.enter(self.tracked, self.states, self.vars, self.gradients, begins_epoch)

@@ -3,41 +3,69 @@ none at a checkpoint, and a copy of all gradients would be as large as the weigh
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from .tracked import is_model, is_optimizer
 from .wrappers import plain_name
 
-#: A tuple for each optimizer: a gradient as it is now, how often it and its weight were written, and the optimizer's own count.
-Mark = List[Tuple[Any, int, int, Any]]
+#: For each optimizer, a tuple for each of its watched parameters: its gradient as it is now, how often the gradient and the weight were
+#: written, and the optimizer's own count.
+Mark = List[List[Tuple[Any, int, int, Any]]]
 
 
 class Gradients:
-    """A watch over one parameter of each optimizer. Nothing of the script's is changed or hooked."""
+    """A watch over a few parameters of each optimizer. Nothing of the script's is changed or hooked.
+
+    Each optimizer is judged by itself: one of several may step with each batch while another one gathers gradients.
+    """
 
     def __init__(self, objects: Mapping[str, Any]) -> None:
         self._objects = objects
-        self._watched: Dict[str, Any] = {}
-        # The mark at the newest `run.step`, and whether an optimizer had stepped since the one before.
+        #: Parameters of each optimizer that were the only ones with a gradient at some time: those of tasks that take turns.
+        self._watched: Dict[str, List[Any]] = {}
+        # How often each weight was written when the loop was entered, until the first step.
+        self._at_begin: Dict[int, Tuple[int, Any]] = {}
+        # The mark at the newest `run.step`, and the optimizers that had stepped since the one before.
         self._at_step: Mark = []
-        self._did_step = True
-        #: True: the script was seen to give up its gradients between two steps.
-        self.are_given_up = False
+        self._stepped: Set[int] = set()
+        # Optimizers whose gradients the script was seen to give up between two steps.
+        self._given_up: Set[int] = set()
         #: True: the script's text has something that clears gradients; None: it cannot be read.
         self.script_clears: Optional[bool] = None
 
+    @property
+    def are_given_up(self) -> bool:
+        """True: the script was seen to give up the gradients of each optimizer between two steps."""
+        return len(self._given_up) == len(self._owners()) > 0
+
+    @are_given_up.setter
+    def are_given_up(self, given_up: bool) -> None:
+        self._given_up = set(range(len(self._owners()))) if given_up else set()
+
+    def begin(self) -> None:
+        """Notes how often the weights were written before the loop, so that its first step can be told from a first part of one."""
+        if not self._at_step:
+            pairs = ((one, owner) for owner in self._owners().values() for one in _parameters_of(owner))
+            self._at_begin = {id(one): _written(one, owner) for one, owner in pairs}
+
     def mark(self) -> Mark:
         """Returns a mark that tells later whether something was computed since."""
-        watched = self._owners()
-        return [_mark_of(self._parameter(key, watched[key]), watched[key] if is_optimizer(watched[key]) else None) for key in watched]
+        return [[_mark_of(one, owner) for one in self._watch(key, owner)] for key, owner in self._owners().items()]
 
     def stepped(self) -> None:
         """Notes that ``run.step`` was called: normally right after the optimizer's step."""
-        before, now = self._at_step, self.mark()
-        self._did_step = [one[2:] for one in before] != [one[2:] for one in now]
-        if not self.are_given_up and len(before) == len(now):
-            self.are_given_up = any(old[0] is not None and old[0] is not new[0] for old, new in zip(before, now))
-        self._at_step = now
+        now = self.mark()
+        before = self._at_step or self._mark_at_begin()
+        pairs = list(enumerate(zip(before, now))) if len(before) == len(now) else []
+        # Where nothing is known from before, the gradients are kept: too many are exact, too few are not.
+        self._stepped = {i for i, (old, new) in pairs if any(one[2:] != other[2:] for one, other in zip(old, new))}
+        self._given_up |= {i for i, (old, new) in pairs if any(_was_given_up(one, other) for one, other in zip(old, new))}
+        self._at_step, self._at_begin = now, {}
+
+    def _mark_at_begin(self) -> Mark:
+        known = self._at_begin
+        watched = [self._watched.get(key, []) for key in self._owners()]
+        return [[(None, 0, *known[id(one)]) for one in each] if all(id(one) in known for one in each) else [] for each in watched]
 
     def are_left_over(self) -> bool:
         """Tells whether the next step will add to the gradients that are there now."""
@@ -46,13 +74,15 @@ class Gradients:
     def _left_over(self) -> List[Any]:
         """Finds the optimizers, or without any the models, whose gradients are left over."""
         now, owners = self.mark(), list(self._owners().values())
-        if len(now) != len(self._at_step) or not self._did_step:
-            used = [False] * len(now)
-        else:
-            used = list(map(_is_same, now, self._at_step))
-        # A step has used the others: they are dead, unless the script never clears them.
-        dead = self.are_given_up or self.script_clears
-        return [owner for owner, one, is_used in zip(owners, now, used) if one[0] is not None and not (is_used and dead)]
+        at_step = self._at_step if len(self._at_step) == len(now) else [[] for _ in now]
+        left = []
+        for i, (owner, one) in enumerate(zip(owners, now)):
+            # A step has used the others: they are dead, unless the script never clears them.
+            is_dead = i in self._given_up or (self.script_clears and len(owners) == 1)
+            is_used = i in self._stepped and _is_same(one, at_step[i])
+            if any(part[0] is not None for part in one) and not (is_used and is_dead):
+                left.append(owner)
+        return left
 
     def were_touched_since(self, mark: Mark) -> bool:
         return not _same(self.mark(), mark)
@@ -107,34 +137,47 @@ class Gradients:
                         found[f"{key}[{i}]"] = parameter
         return found
 
-    def _parameter(self, key: str, value: Any) -> Any:
-        """Finds a parameter that is trained: idle ones tell nothing."""
-        watched = self._watched.get(key)
-        if watched is None or watched.grad is None:
-            candidates = value.parameters() if is_model(value) else (p for group in value.param_groups for p in group["params"])
-            trained = [one for one in candidates if one.grad is not None]
+    def _watch(self, key: str, owner: Any) -> List[Any]:
+        """Returns the watched parameters. Adds one if none of them has a gradient: idle ones tell nothing."""
+        watched = self._watched.setdefault(key, [])
+        if not any(one.grad is not None for one in watched):
+            trained = [one for one in _parameters_of(owner) if one.grad is not None]
             if trained:
                 # The smallest: a mark holds its gradient until the next one.
-                watched = self._watched[key] = min(trained, key=lambda one: int(one.numel()))
+                watched.append(min(trained, key=lambda one: int(one.numel())))
         return watched
 
 
-def _mark_of(parameter: Any, optimizer: Any) -> Tuple[Any, int, int, Any]:
-    if parameter is None:
-        return (None, 0, 0, None)
+def _parameters_of(owner: Any) -> List[Any]:
+    return list(owner.parameters()) if is_model(owner) else [one for group in owner.param_groups for one in group["params"]]
+
+
+def _mark_of(parameter: Any, owner: Any) -> Tuple[Any, int, int, Any]:
     gradient = parameter.grad
-    # A fused step does not count as a write of the weight.
-    slots = optimizer.state.get(parameter) if optimizer is not None else None
+    return (gradient, _version(gradient), *_written(parameter, owner))
+
+
+def _written(parameter: Any, owner: Any) -> Tuple[int, Any]:
+    """Returns how often a weight was written, and the optimizer's own count: a fused step does not count as a write."""
+    slots = owner.state.get(parameter) if is_optimizer(owner) else None
     count = slots.get("step") if slots else None
-    return (gradient, _version(gradient), _version(parameter), _version(count) if hasattr(count, "_version") else count)
+    return _version(parameter), _version(count) if hasattr(count, "_version") else count
+
+
+def _was_given_up(before: Tuple[Any, int, int, Any], now: Tuple[Any, int, int, Any]) -> bool:
+    return before[0] is not None and before[0] is not now[0]
 
 
 def _same(now: Mark, before: Mark) -> bool:
     return len(now) == len(before) and all(map(_is_same, now, before))
 
 
-def _is_same(now: Tuple[Any, int, int, Any], before: Tuple[Any, int, int, Any]) -> bool:
-    """Weights as they were, and gradients as they were or cleared."""
+def _is_same(now: Sequence[Tuple[Any, int, int, Any]], before: Sequence[Tuple[Any, int, int, Any]]) -> bool:
+    """Tells whether an optimizer's weights are as they were, and its gradients as they were or cleared."""
+    return all(map(_is_as_before, now, before)) and all(one[0] is None for one in now[len(before) :])
+
+
+def _is_as_before(now: Tuple[Any, int, int, Any], before: Tuple[Any, int, int, Any]) -> bool:
     if now[2:] != before[2:]:
         return False
     if now[0] is None or (now[0] is before[0] and now[1] == before[1]):
