@@ -89,7 +89,7 @@ async function main(path: string): Promise<number> {
   reporter.flush();
   await retryUntil(
     () => directory.writeExit(record),
-    () => runner.isInterrupted,
+    () => runner.isInterrupted || directory.isGone,
   );
   reporter.close();
   lock.release();

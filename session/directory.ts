@@ -1,5 +1,5 @@
 /** Reads and writes the small files of a session directory; see `protocol/session.ts` for each file's meaning. */
-import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -64,6 +64,11 @@ export class SessionDirectory {
 
   exit(): ExitRecord | null {
     return parse(exitSchema, readJson(this.file('exit')));
+  }
+
+  /** True: somebody has removed it, and nothing that is tried again can work. */
+  get isGone(): boolean {
+    return !existsSync(this.path);
   }
 
   /** Writes the exit record. Returns false when that failed. */

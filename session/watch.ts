@@ -63,6 +63,8 @@ export function watchSession(directory: SessionDirectory, look: () => Promise<vo
 
 /** Tells whether the session's runner is alive, by its lock, never by its pid. */
 export function isAlive(directory: SessionDirectory): boolean {
+  // Somebody has removed it, and the lock with it.
+  if (directory.isGone) return false;
   try {
     return isLocked(directory.file('lock'));
   } catch (error) {

@@ -58,7 +58,7 @@ async function main(path: string): Promise<number> {
   reporter.flush();
   await retryUntil(
     () => directory.writeExit(record),
-    () => session.isInterrupted,
+    () => session.isInterrupted || directory.isGone,
   );
   reporter.close();
   await session.close().catch(() => {});
