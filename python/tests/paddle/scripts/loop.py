@@ -120,10 +120,7 @@ for _ in run.epochs(3):
         with open("steps.log", "a") as file:
             file.write(f"{run.steps} {loss.item()!r} {optimizer.get_lr()!r}\n")
         if run.steps == KILL:
-            inbox = os.path.join(os.environ["TRAINSTASH_SESSION"], "inbox")
-            until = time.monotonic() + 20
-            while time.monotonic() < until and (not os.listdir(inbox) or any(name.startswith(".") for name in os.listdir(inbox))):
-                time.sleep(0.02)  # A checkpoint that is being written is whole by then.
+            run._engine.checkpoints.join()
             os.kill(os.getpid(), signal.SIGKILL)
         if run.steps == PAUSE:
             with open(os.path.join(os.environ["TRAINSTASH_SESSION"], "control"), "w") as file:
