@@ -158,7 +158,7 @@ test('an error says where it is explained, and help knows commands and errors', 
     stderr: expect.stringContaining('Did you mean "resume"?'),
   });
   // A run is not a checkpoint, but the user may have meant one of its checkpoints.
-  expect((await fixture.cli('verify', '1')).stderr).toContain('1@last');
+  expect((await fixture.cli('promote', '1', 'digits')).stderr).toContain('1@last');
 });
 
 test('resume and fork accept RUN@STEP, but not together with --from', async () => {
