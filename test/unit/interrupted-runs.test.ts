@@ -9,6 +9,7 @@ import { watchLimits } from '../../daemon/runs/live/limits.ts';
 import { LiveRequests } from '../../daemon/runs/live/live-requests.ts';
 import type { LiveRun } from '../../daemon/runs/live/live-run.ts';
 import { newRun } from '../../daemon/runs/records.ts';
+import { type RunChange, withChange } from '../../daemon/store/catalog/run-change.ts';
 import type { Run, RunStatus } from '../../protocol/domain.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -40,16 +41,16 @@ class Machine {
 
   /** Starts a daemon, which knows only what is on disk. */
   daemon(): QueuedRuns {
-    const put = async (run: Run) => {
-      this.record = run;
-      return run;
+    const change = async (_id: string, made: RunChange) => {
+      this.record = withChange(this.record, made);
+      return this.record;
     };
     const store = {
       run: async () => this.record,
       runsWithStatus: async (statuses: RunStatus[]) => (statuses.includes(this.record.status) ? [this.record] : []),
     };
     const context = { place: { store: this.folder }, store };
-    return new QueuedRuns({ context, launcher: { put, find: () => undefined } } as unknown as QueuedSetup);
+    return new QueuedRuns({ context, launcher: { change, find: () => undefined } } as unknown as QueuedSetup);
   }
 
   /** Kills the daemon and starts the next one. `lives`: the run has a session that is followed. */
@@ -88,7 +89,7 @@ test('one that dies, or whose store fails, between the note of the end and the r
   const daemon = machine.daemon();
   // The follower hands the end over again after a failure.
   for (let i = 0; i < 2; i++)
-    expect(daemon.asInterrupted(ended(machine.record, 'paused'))).toMatchObject({ ...goesOn, step: 9 });
+    expect(daemon.asInterrupted(ended(machine.record, 'paused'))).toMatchObject({ set: goesOn });
   await machine.restart();
   expect(machine.record).toMatchObject(goesOn);
   expect(machine.isNoted).toBe(true);
@@ -98,7 +99,7 @@ test('while its session has not ended it is still interrupted under the next dae
   const machine = new Machine();
   const next = await machine.restart(true);
   expect(machine.record.status).toBe('running');
-  expect(next.asInterrupted(ended(machine.record, 'failed'))).toMatchObject(goesOn);
+  expect(next.asInterrupted(ended(machine.record, 'failed'))).toMatchObject({ set: goesOn });
 });
 
 test.each(['completed', 'stopped'] as const)('a run that %s meanwhile does not go on', async (status) => {
