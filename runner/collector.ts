@@ -79,9 +79,9 @@ export class Collector {
   readonly #seen: SeenFiles;
   readonly #parts: Parts;
   readonly #labels: Labels;
-  /** Checkpoints whose step may be corrected by output that is printed later. */
   /** Names that no text can hold, of files and folders from before the session. */
   #unnameableBefore: ReadonlySet<string> = new Set();
+  /** Checkpoints whose step may be corrected by output that is printed later. */
   readonly #unsettled = new Map<string, Found>();
   /**
    * States in which groups were found incomplete, with the time. A file that is being rewritten can show its new size with its

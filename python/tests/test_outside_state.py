@@ -83,3 +83,16 @@ def test_observers_and_masks_are_kept(launcher: Launcher, tmp_path: Path, how: s
     whole, killed, resumed = Training(launcher, tmp_path, "quantized_and_pruned", NEVER, HOW=how).pair(20)
     assert (killed.newest().grade, killed.newest().missing) == ("complete", "")
     assert differences(whole, resumed) == []
+
+
+@pytest.mark.parametrize("how", "history_within history_returned history_tried rotated pruned saved_once refused shown".split())
+def test_files_that_decide_what_is_saved_are_no_reason(launcher: Launcher, tmp_path: Path, how: str) -> None:
+    newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_decisions", how).newest()
+    assert (newest.grade, newest.missing) == ("complete", "")
+
+
+@pytest.mark.parametrize("how", "gathered returned returned_before within scheduled by_the_clock lower_rate scaled_network tracked_more".split())
+def test_files_and_clocks_that_decide_what_is_trained_are_named(launcher: Launcher, tmp_path: Path, how: str) -> None:
+    newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_decisions", how).newest()
+    assert newest.grade == "partial"
+    assert "outside_decisions.py:" in newest.missing

@@ -44,6 +44,25 @@ def parents_in(node: ast.AST) -> Dict[ast.AST, ast.AST]:
     return {child: parent for parent in ast.walk(node) for child in ast.iter_child_nodes(parent)}
 
 
+def bound_by(statement: ast.stmt) -> List[ast.expr]:
+    """Lists the targets that a compound statement binds by itself."""
+    if isinstance(statement, ast.With):
+        return [one.optional_vars for one in statement.items if one.optional_vars is not None]
+    return [statement.target] if isinstance(statement, ast.For) else []
+
+
+def branches_of(statement: ast.stmt) -> List[ast.stmt]:
+    """Lists the statements of all branches of one."""
+    handled = [one for handler in getattr(statement, "handlers", []) for one in handler.body]
+    return [*statement.body, *handled, *getattr(statement, "orelse", []), *getattr(statement, "finalbody", [])]  # type: ignore[attr-defined]
+
+
+def following(child: ast.AST, parent: ast.AST) -> List[ast.stmt]:
+    """Lists the statements that follow one in its own branch."""
+    branches: List[List[ast.stmt]] = [getattr(parent, name, None) or [] for name in ("body", "orelse", "finalbody")]
+    return next((branch[branch.index(child) + 1 :] for branch in branches if isinstance(branch, list) and child in branch), [])
+
+
 def _walked(node: Any) -> Tuple[List[ast.AST], Dict[ast.AST, ast.AST]]:
     """Returns the nodes of a loop, or of the body of a function, and the parents of all. Kept with the node: each checkpoint asks."""
     known = getattr(node, "trainstash_walk", None)

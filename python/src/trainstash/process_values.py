@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import ast
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from .code_parts import Part, parents_in, part_of_function
+from .code_parts import Part, bound_by, branches_of, following, parents_in, part_of_function
 from .flow import COMPUTES, COMPUTING_MODULES, MUTATORS, key_of, prefixes, root_of
 from .outside_reads import Read, outside_reads, reads_from_outside
 from .script import shown_file
 from .steadiness import entropy_in, globals_read, makes_sets, names_read
+from .trained_by import is_trained, trains
 
 _CLOCKS = frozenset(
     """time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns thread_time thread_time_ns clock_gettime
@@ -24,20 +25,24 @@ _MODULES = frozenset(["resource", "psutil"])
 _SOURCES = _CLOCKS | _OF_OS | _NOW | frozenset("id get_ident getrusage psutil get_count set frozenset".split())
 _SHOW = frozenset(
     """print info debug warning error critical log write writelines writerow set_postfix set_postfix_str set_description add_scalar add_scalars
-    add_text log_metrics log_metric record dump flush sleep step checkpoint save""".split()
+    add_text log_metrics log_metric record dump flush sleep checkpoint save""".split()
 )
+# Names of what shows a value by its `step`, where the object is not known: that of an optimizer or a schedule trains.
+_SHOW_STEPS = frozenset("run prof profiler".split())
 # Modules whose functions do something to the system, and nothing to a training.
 _OUTSIDE = frozenset("os signal sys shutil json pickle csv logging warnings subprocess gc".split())
 # Methods that change a file or a folder alone, and functions that read on from what an open file gives.
 _ONLY_OUTSIDE = frozenset("mkdir makedirs unlink remove rmtree rename replace touch copyfile copy2 move write_text write_bytes".split())
 _READS_ON = frozenset("open load loads read readline readlines read_text splitlines split strip reader DictReader Path glob iterdir listdir join".split())
-_MAKES_TEXT = frozenset("format strftime isoformat total_seconds timedelta timestamp join divmod item tolist rjust ljust".split())
+_MAKES_TEXT = frozenset("format strftime isoformat total_seconds timedelta timestamp join divmod item tolist rjust ljust dumps".split())
 _NO_ORDER = frozenset("sorted min max any all len set frozenset".split())
 _ORDERED = frozenset("list tuple enumerate iter zip map next reversed".split())
 _PASSED_ON = (
     ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.FormattedValue, ast.JoinedStr, ast.Tuple, ast.List, ast.Dict, ast.Set,
     ast.Starred, ast.keyword, ast.Slice, ast.Subscript, ast.Attribute, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp, ast.Await,
+    ast.Lambda,
 )  # fmt: skip
+_LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 _ROUNDS = 5
 _DEPENDS = "it gives another value in each process, which the training depends on"
 
@@ -84,6 +89,7 @@ class _Followed:
         # With the name of what each value comes from.
         self._tokens: Dict[_Token, str] = {}
         self._origin = ""
+        self._judged: Set[ast.stmt] = set()
         self._by_name = {part.code.co_name: number for number, part in enumerate(parts) if number > 0}
         for name, value in before.items():
             if _is_made_of_clocks(value, parts[0].spaces):
@@ -109,8 +115,8 @@ class _Followed:
             ordered = _ordered_set(node, part)
             return None if ordered is None else self._found(ordered, "it is a set, whose order is another in each process", node, part)
         self._origin = origin
-        line = self._climb(node, number)
-        if line is None:
+        self._judged.clear()
+        if (line := self._climb(node, number)) is None:
             return None
         reason = self._reasons.get(self._origin)
         return self._found(self._origin, _DEPENDS, line, part) if reason is None else Dependence(f"`{reason.name}`", reason.why, reason.where, is_drawn=False)
@@ -170,7 +176,7 @@ class _Followed:
     def _call(self, call: ast.Call, child: ast.AST, number: int) -> Tuple[bool, Optional[ast.AST]]:
         """Tells whether the way of a value ends with a call, and the node by which the training depends on it."""
         if child is call.func:
-            return False, None
+            return trains(call), call
         key = key_of(call.func) or str(getattr(call.func, "attr", ""))
         name = _called(call, self._parts[number])
         is_statement = isinstance(self._parts[number].parents.get(call), ast.Expr)
@@ -184,7 +190,7 @@ class _Followed:
                 return True, call
             self._tokens.setdefault(("name", other, given[id(child)]), self._origin)
             return True, None
-        if (is_statement and (name in _SHOW or root_of(key) in _OUTSIDE)) or name in _ONLY_OUTSIDE:
+        if (is_statement and (self._shows(call, name, number) or root_of(key) in _OUTSIDE)) or name in _ONLY_OUTSIDE:
             return True, None
         if is_statement and name not in MUTATORS:
             return True, call  # Such as a seed that is set.
@@ -198,9 +204,10 @@ class _Followed:
 
     def _assign(self, node: ast.AST, child: ast.AST, number: int) -> Optional[ast.AST]:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]  # type: ignore[attr-defined]
-        value = node.value  # type: ignore[attr-defined]
-        if child is not value:
+        if child is not (value := node.value):  # type: ignore[attr-defined]
             return None
+        if any(is_trained(target, self._parts[number].spaces) for target in targets):
+            return node
         for target in targets:
             if isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (ast.Tuple, ast.List)) and len(target.elts) == len(value.elts):
                 for part, given in zip(target.elts, value.elts):
@@ -221,25 +228,69 @@ class _Followed:
             if isinstance(inside, ast.Attribute) and root_of(key) == "self":
                 self._tokens.setdefault(("attribute", None, inside.attr), self._origin)
 
-    def _block(self, statements: List[ast.stmt], number: int) -> Optional[ast.AST]:
+    def _block(self, statements: Sequence[ast.stmt], number: int) -> Optional[ast.AST]:
         """Judges what a condition decides: what is shown and saved does not matter, and what is set is such a value as well."""
-        for statement in statements:
-            problem: Optional[ast.AST] = None
-            if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-                for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
-                    self._taint(target, number)
-            elif isinstance(statement, (ast.If, ast.While)):
-                problem = self._block([*statement.body, *statement.orelse], number)
-            elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-                key = key_of(statement.value.func) or ""
-                name = key.rpartition(".")[2]
-                is_harmless = name in _SHOW or name in _ONLY_OUTSIDE or root_of(key) in _OUTSIDE
-                problem = None if is_harmless and name not in self._by_name else statement
-            elif not isinstance(statement, ast.Pass):
-                problem = statement
-            if problem is not None:
+        return next(filter(None, (self._decided(one, number) for one in statements)), None)
+
+    def _decided(self, statement: ast.stmt, number: int) -> Optional[ast.AST]:
+        if statement in self._judged or isinstance(statement, ast.Pass):
+            return None
+        self._judged.add(statement)
+        if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+            for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+                if is_trained(target, self._parts[number].spaces):
+                    return statement
+                self._taint(target, number)
+            return None
+        if isinstance(statement, (ast.If, ast.While, ast.For, ast.With, ast.Try)):
+            for target in bound_by(statement):
+                self._taint(target, number)
+            return self._block(branches_of(statement), number)
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            return self._decided_call(statement, statement.value, number)
+        return self._left(statement, number) if isinstance(statement, _LEAVES) else statement
+
+    def _decided_call(self, statement: ast.stmt, call: ast.Call, number: int) -> Optional[ast.AST]:
+        key = key_of(call.func) or ""
+        name = key.rpartition(".")[2] or str(getattr(call.func, "attr", ""))
+        receiver = key_of(call.func.value) if isinstance(call.func, ast.Attribute) else None
+        if name in self._by_name and not isinstance(self._parts[number].spaces.get(root_of(key)), ModuleType):
+            return statement
+        if self._shows(call, name, number) or name in _ONLY_OUTSIDE or root_of(key) in _OUTSIDE:
+            return None
+        if receiver and name in MUTATORS:
+            self._tokens.setdefault(self._token(receiver, number), self._origin)
+            return None
+        return statement
+
+    def _shows(self, call: ast.Call, name: str, number: int) -> bool:
+        if name != "step":
+            return name in _SHOW
+        receiver = key_of(call.func.value) if isinstance(call.func, ast.Attribute) else None
+        value = self._parts[number].spaces.get(receiver) if receiver is not None else None
+        if value is None:
+            return receiver is not None and receiver.rpartition(".")[2] in _SHOW_STEPS
+        return type(value).__module__.startswith(("trainstash.", "torch.profiler"))
+
+    def _left(self, statement: ast.stmt, number: int) -> Optional[ast.AST]:
+        """Judges what is left out where a condition decides to go: the rest of the function, or of this round of a loop."""
+        if isinstance(statement, ast.Return) and statement.value is not None:
+            self._tokens.setdefault(("result", None, self._parts[number].code.co_name), self._origin)
+        child: ast.AST = statement
+        parent = (parents := self._parts[number].parents).get(child)
+        while parent is not None:
+            is_loop = isinstance(parent, (ast.For, ast.While))
+            # The outermost loop is the training's own.
+            if is_loop and parents.get(parent) is None:
+                return statement
+            # All further rounds are left out, but for a `continue`.
+            left_out = branches_of(parent) if is_loop and not isinstance(statement, ast.Continue) else following(child, parent)  # type: ignore[arg-type]
+            problem = self._block(left_out, number)
+            is_end = is_loop and isinstance(statement, (ast.Break, ast.Continue))
+            if problem is not None or is_end or isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 return problem
-        return None
+            child, parent = parent, parents.get(parent)
+        return statement
 
 
 def _is_in_wait(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> bool:
