@@ -13,14 +13,20 @@ export interface Listeners {
   revision(): number;
   /** Hears of checkpoints, and of runs that are over: there may be something to push. */
   noticed(run: string, session: string): void;
+  /** Hears that HEAD of a worktree has moved, or that a due switch waits for other writers. */
+  projectChanged(root: string): void;
   /** Hears of each change of a run. */
   runChanged(run: Run): void;
 }
 
-export function announcerOf(store: string, { notify, revision, noticed, runChanged: changed }: Listeners): Announcer {
+export function announcerOf(
+  store: string,
+  { notify, revision, noticed, projectChanged, runChanged: changed }: Listeners,
+): Announcer {
   const send = <P extends { revision: number }>(notification: Notification<P>, params: Omit<P, 'revision'>) =>
     notify(notification, { ...params, revision: revision() } as P);
   return {
+    project: projectChanged,
     run: (run: Run) => {
       send(runChanged, { store, run });
       changed(run);

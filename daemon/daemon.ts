@@ -8,11 +8,11 @@ import { InspectorPool, inspectorSetup } from '../inspector/pool.ts';
 import type { Run } from '../protocol/domain.ts';
 import type { DaemonState, DaemonStatus } from '../protocol/messages/daemon.ts';
 import { projectChanged } from '../protocol/messages/project.ts';
-import type { Notification } from '../protocol/messages/request.ts';
 import type { FsckReport } from '../protocol/messages/store.ts';
 import type { Build } from '../protocol/version.ts';
 import { announcerOf } from './announcer.ts';
 import { type Backends, backendsOf } from './backend-selection/backends.ts';
+import type { ClientInfo, Clients } from './clients.ts';
 import { findProject, isStillAt, type Place } from './code/project.ts';
 import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
@@ -30,7 +30,6 @@ import { ownEnvironment } from './runs/launch/environments.ts';
 import { hasQueue } from './runs/launch/queue.ts';
 import { canMoveStore, moveStore } from './runs/move-store.ts';
 import { OpenProject } from './runs/project.ts';
-import type { ClientInfo } from './server.ts';
 import { lookAtStore } from './store/client.ts';
 import { hasRunningSweep } from './sweeps/records.ts';
 import type { Sweeps } from './sweeps/sweeps.ts';
@@ -44,6 +43,7 @@ import { hasUnfinishedSession, hasWaitingPushes } from './unfinished.ts';
 const PROJECT_IDLE_MS = 120_000;
 
 export interface DaemonSetup {
+  clients: Clients;
   paths: StatePaths;
   build: Build;
   /** Folder of the bundles. */
@@ -72,8 +72,6 @@ export class Daemon {
   /** Stores whose projects a client wants to stay open. */
   readonly #watched = new Map<ClientInfo, Set<string>>();
   readonly #known: KnownPlaces;
-  #notify: <P>(notification: Notification<P>, params: P) => void = () => {};
-  #clients: () => number = () => 0;
 
   constructor(setup: DaemonSetup) {
     this.#setup = setup;
@@ -92,11 +90,6 @@ export class Daemon {
   get scrubPaths(): { ownLogs: string[]; searchEntry: string } {
     const { paths, runtime } = this.#setup;
     return { ownLogs: [paths.log, `${paths.log}.1`], searchEntry: join(runtime, 'search-files.js') };
-  }
-
-  attach(notify: <P>(notification: Notification<P>, params: P) => void, clients: () => number): void {
-    this.#notify = notify;
-    this.#clients = clients;
   }
 
   /**
@@ -171,7 +164,7 @@ export class Daemon {
       runtime: this.#setup.runtime,
       isTrusted: (root) => this.isTrusted(root),
       width: () => this.device.settings.current.width,
-      notify: (notification, params) => this.#notify(notification, params),
+      notify: (notification, params) => this.#setup.clients.notify(notification, params),
       log: this.#setup.log,
     });
     if (created.opened.runs.queued.size > 0) void this.device.changed();
@@ -215,7 +208,7 @@ export class Daemon {
   #remotesOf(entry: Entry, project: OpenProject): Remotes {
     entry.remotes ??= remotesOfProject(project, {
       variables: ownEnvironment(),
-      notify: (notification, params) => this.#notify(notification, params),
+      notify: (notification, params) => this.#setup.clients.notify(notification, params),
       log: this.#setup.log,
     });
     return entry.remotes;
@@ -241,8 +234,6 @@ export class Daemon {
   async watch(project: OpenProject, root: string, client: ClientInfo): Promise<void> {
     const stores = this.#watched.get(client) ?? new Set();
     this.#watched.set(client, stores.add(project.place.store));
-    project.worktrees.onHead = (moved) => void this.#announceProject(project, moved);
-    project.worktrees.onWaits = (waiting) => void this.#announceProject(project, waiting);
     await project.worktrees.at(root);
   }
 
@@ -292,7 +283,7 @@ export class Daemon {
       node: `${process.version} (${process.execPath})`,
       sqlite: drivers[0] ?? 'no store open',
       startedAt: this.startedAt,
-      clients: this.#clients(),
+      clients: this.#setup.clients.count,
       residentBytes: process.memoryUsage.rss(),
       live: this.liveRuns().map(({ project, run }) => ({
         root: project.place.root,
@@ -379,14 +370,18 @@ export class Daemon {
 
   async #announceProject(project: OpenProject, root: string): Promise<void> {
     const described = await describeProject(project, root, this.isTrusted(root));
-    this.#notify(projectChanged, { revision: ++this.revision, project: described });
+    this.#setup.clients.notify(projectChanged, { revision: ++this.revision, project: described });
   }
 
   #announcer(place: Place): Announcer {
     return announcerOf(place.store, {
-      notify: (notification, params) => this.#notify(notification, params),
+      notify: (notification, params) => this.#setup.clients.notify(notification, params),
       revision: () => ++this.revision,
       noticed: (run, session) => this.#noticed(place, run, session),
+      projectChanged: (root) => {
+        const opened = this.#projects.get(place.store)?.opened;
+        if (opened) void this.#announceProject(opened, root);
+      },
       runChanged: (run) => this.#projects.get(place.store)?.sweeps?.runChanged(run),
     });
   }

@@ -10,6 +10,7 @@ import { openLog } from '../base/log.ts';
 import { statePaths } from '../base/paths.ts';
 import { pruneRuntimes } from '../base/runtime.ts';
 import { daemonLeaving } from '../protocol/messages/daemon.ts';
+import { Clients } from './clients.ts';
 import { Daemon } from './daemon.ts';
 import { makeHandlers } from './handlers/all.ts';
 import { languageServers } from './handlers/language.ts';
@@ -29,7 +30,9 @@ async function main(): Promise<void> {
   let idleSince = Date.now();
   const runtime = dirname(fileURLToPath(import.meta.url));
   const quota = Number(process.env.TRAINSTASH_QUOTA_BYTES);
+  const clients = new Clients(log);
   const daemon = new Daemon({
+    clients,
     paths,
     build: BUILD,
     runtime,
@@ -42,6 +45,7 @@ async function main(): Promise<void> {
     token: readToken(paths.token),
     build: BUILD,
     log,
+    clients,
     handlers: makeHandlers(daemon),
     language: languageServers(daemon, runtime, log),
     clientsChanged: (left) => {
@@ -49,16 +53,12 @@ async function main(): Promise<void> {
       if (left) daemon.clientLeft(left);
     },
   });
-  daemon.attach(
-    (notification, params) => server.notify(notification, params),
-    () => server.clients,
-  );
 
   async function stop(reason: string): Promise<void> {
     if (stopping) return;
     stopping = true;
     log(`stopping: ${reason}`);
-    server.notify(daemonLeaving, { reason: reason === 'asked' || reason === 'handOver' ? reason : 'other' });
+    clients.notify(daemonLeaving, { reason: reason === 'asked' || reason === 'handOver' ? reason : 'other' });
     await server.close();
     await daemon.close().catch((error: Error) => log(`while closing: ${error.stack}`));
     if ((readJson(paths.record) as { pid?: number } | null)?.pid === process.pid) rmSync(paths.record, { force: true });
@@ -85,7 +85,7 @@ async function main(): Promise<void> {
     await daemon.closeIdleProjects();
     daemon.packWhileIdle();
     daemon.lookAtQueue();
-    if (server.clients > 0 || daemon.busy) {
+    if (clients.count > 0 || daemon.busy) {
       idleSince = Date.now();
       return;
     }

@@ -1,43 +1,28 @@
-/** Serves clients: framing, hello, requests, notifications. Knows messages, not their meaning. */
+/** Serves clients: framing, hello, requests. Knows messages, not their meaning. */
 import { timingSafeEqual } from 'node:crypto';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import * as v from 'valibot';
-import {
-  type CancellationToken,
-  createMessageConnection,
-  type MessageConnection,
-  ResponseError,
-} from 'vscode-jsonrpc/node';
+import { type CancellationToken, createMessageConnection, ResponseError } from 'vscode-jsonrpc/node';
 import { BoundedMessageReader, DirectMessageWriter } from '../base/framing.ts';
 import { TrainstashError, toWire } from '../protocol/errors.ts';
-import { daemonHello, daemonLeaving, taskProgressed } from '../protocol/messages/daemon.ts';
-import type { Notification, Request } from '../protocol/messages/request.ts';
+import { daemonHello, taskProgressed } from '../protocol/messages/daemon.ts';
+import type { Request } from '../protocol/messages/request.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
+import type { ClientInfo, Clients, Connected } from './clients.ts';
 import { type LanguagePeer, type LanguageService, UnknownMethod } from './language/peer.ts';
 
-/**
- * Backlog above which a client has stopped reading: it is disconnected, and requests the state again when it
- * reconnects.
- */
-const MAX_BACKLOG_BYTES = 8 << 20;
 /** Limit for a message to a language server: a document with its JSON escapes. */
 const MAX_DOCUMENT_BYTES = 32 << 20;
 const HELLO_TIMEOUT_MS = 5_000;
 const ERROR_CODE = -32000;
-
-export interface ClientInfo {
-  name: string;
-  build: Build;
-  /** True for an older build: it may read, and is told to update. */
-  readOnly: boolean;
-}
 
 export interface ServerSetup {
   socket: string;
   token: string;
   build: Build;
   log(text: string): void;
+  clients: Clients;
   handlers: ReadonlyMap<string, Handler>;
   /** Makes the language server of a client that asks for one with `initialize`. */
   language?(peer: LanguagePeer): LanguageService;
@@ -60,19 +45,8 @@ export interface Task {
   progress(done: number, total: number): void;
 }
 
-interface Connected {
-  socket: Socket;
-  reader: BoundedMessageReader;
-  connection: MessageConnection;
-  /** Set once the client has sent `initialize`. */
-  language: LanguageService | null;
-  client: ClientInfo | null;
-  left: AbortController;
-}
-
 export class MessageServer {
   readonly #setup: ServerSetup;
-  readonly #connected = new Set<Connected>();
   #server: Server | null = null;
 
   constructor(setup: ServerSetup) {
@@ -100,32 +74,13 @@ export class MessageServer {
     await this.listen();
   }
 
-  get clients(): number {
-    return [...this.#connected].filter(({ client }) => client).length;
-  }
-
-  notify<P>(notification: Notification<P>, params: P): void {
-    for (const connected of this.#connected) {
-      if (!connected.client) continue;
-      if (connected.socket.writableLength > MAX_BACKLOG_BYTES) {
-        this.#setup.log(`${connected.client.name} does not read; cut off`);
-        connected.socket.destroy();
-        continue;
-      }
-      // An editor that only speaks the Language Server Protocol knows none of our own; its bridge knows this one.
-      connected.language?.heard(notification.method);
-      if (!connected.language || notification.method === daemonLeaving.method)
-        void connected.connection.sendNotification(notification.method, params).catch(() => {});
-    }
-  }
-
   async close(): Promise<void> {
     const server = this.#server;
     this.#server = null;
     const closed = new Promise((resolve) => (server ? server.close(resolve) : resolve(null)));
-    for (const { socket } of this.#connected) socket.end();
+    for (const socket of this.#setup.clients.sockets) socket.end();
     const closeTimeout = setTimeout(() => {
-      for (const { socket } of this.#connected) socket.destroy();
+      for (const socket of this.#setup.clients.sockets) socket.destroy();
     }, 500);
     await closed;
     clearTimeout(closeTimeout);
@@ -136,14 +91,14 @@ export class MessageServer {
     const connection = createMessageConnection(reader, new DirectMessageWriter(socket));
     const left = new AbortController();
     const connected: Connected = { socket, reader, connection, language: null, client: null, left };
-    this.#connected.add(connected);
+    this.#setup.clients.add(connected);
     const helloTimeout = setTimeout(() => {
       if (!connected.client) socket.destroy();
     }, HELLO_TIMEOUT_MS);
     socket.on('error', () => socket.destroy());
     socket.once('close', () => {
       clearTimeout(helloTimeout);
-      this.#connected.delete(connected);
+      this.#setup.clients.delete(connected);
       connected.left.abort();
       connected.language?.dispose();
       connection.dispose();

@@ -1,10 +1,11 @@
 /** The context that every handler receives: the daemon, a way to register, and the checks before a project is used. */
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Request } from '../../protocol/messages/request.ts';
+import type { ClientInfo } from '../clients.ts';
 import type { Daemon } from '../daemon.ts';
 import { madeElsewhere } from '../runs/errors.ts';
 import type { OpenProject } from '../runs/project.ts';
-import type { ClientInfo, Handler, Task } from '../server.ts';
+import type { Handler, Task } from '../server.ts';
 
 export interface Handling {
   on: Register;

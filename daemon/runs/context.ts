@@ -32,6 +32,8 @@ export interface ProjectContext {
 
 /** Notifies clients; each call is one change of the state's revision. */
 export interface Announcer {
+  /** Tells that HEAD of a worktree has moved, or what its due switch waits for. */
+  project(root: string): void;
   run(run: Run): void;
   checkpoint(checkpoint: Checkpoint): void;
   metrics(run: Run, step: number, values: Record<string, number>): void;

@@ -9,7 +9,6 @@ import { fromText } from '../branches/paths.ts';
 import type { BranchNotice } from '../branches/reasons.ts';
 import { Stashes } from '../branches/stashes.ts';
 import { Worktree } from '../branches/worktree.ts';
-import type { Head } from '../code/project.ts';
 import { configPath, parseConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
 import type { Barrier } from './launch/launching.ts';
@@ -42,10 +41,6 @@ export class Worktrees implements Barrier {
   readonly #context: ProjectContext;
   readonly #runs: () => Runs;
   readonly #open = new Map<string, Promise<Worktree | null>>();
-  /** Called when HEAD of a worktree moves. */
-  onHead: (root: string, head: Head) => void = () => {};
-  /** Called when the writers that a due switch waits for change. */
-  onWaits: (root: string) => void = () => {};
 
   /** Takes `runs` as a function: the two need each other, and it is called only once both exist. */
   constructor(context: ProjectContext, runs: () => Runs) {
@@ -154,11 +149,11 @@ export class Worktrees implements Barrier {
       isWhole,
       log,
       policy: policyOf,
-      headMoved: (head) => {
-        this.onHead(root, head);
+      headMoved: () => {
+        announce.project(root);
         this.#runs().headMoved();
       },
-      waitsChanged: () => this.onWaits(root),
+      waitsChanged: () => announce.project(root),
       notify: (code, text, run) => {
         const notice = { code, level: LEVELS[code], text, step: null, at: Date.now() };
         log(`${root}: ${text}`);

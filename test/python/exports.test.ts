@@ -52,7 +52,7 @@ async function openBench(watcher = UNWATCHED, made?: Stored): Promise<Bench> {
     backends: null as never,
     secrets: new SecretParams(),
     branches: null,
-    announce: { run() {}, checkpoint() {}, metrics() {}, notice() {} },
+    announce: { project() {}, run() {}, checkpoint() {}, metrics() {}, notice() {} },
     log() {},
     isOurs: () => true,
     contentWorkers: CONTENT_WORKERS,

@@ -336,7 +336,7 @@ function setup(folder: string): Parameters<typeof OpenProject.open>[1] {
     trainer: runner,
     runner,
     backends: null as never,
-    announce: () => ({ run() {}, checkpoint() {}, metrics() {}, notice() {} }),
+    announce: () => ({ project() {}, run() {}, checkpoint() {}, metrics() {}, notice() {} }),
     log: () => {},
     isWhole: async () => true,
     device: ANY_DEVICE,

@@ -250,7 +250,7 @@ function teller(notify: unknown, isTrusted = true) {
   const logged: string[] = [];
   const made = new Teller({ rootOf: () => root, isTrusted: () => isTrusted, log: (text) => logged.push(text) });
   onTestFinished(() => made.dispose());
-  const none = { run() {}, checkpoint() {}, metrics() {}, notice() {} };
+  const none = { project() {}, run() {}, checkpoint() {}, metrics() {}, notice() {} };
   return { root, logged, announce: made.around(none), teller: made };
 }
 

@@ -53,8 +53,9 @@ interface Reply {
 export class Sftp {
   readonly #out: Writable;
   readonly #waiting = new Map<number, { resolve(reply: Reply): void; reject(error: Error): void }>();
-  /** Called once the connection has ended, or was given up. */
-  onClosed: () => void = () => {};
+  readonly #over = Promise.withResolvers<void>();
+  /** Resolves once the connection has ended, or was given up. */
+  readonly closed = this.#over.promise;
   #extensions = new Map<string, string>();
   #next = 1;
   #received: Buffer[] = [];
@@ -97,7 +98,7 @@ export class Sftp {
     this.#began?.reject(error);
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
-    this.onClosed();
+    this.#over.resolve();
   }
 
   async lstat(path: string): Promise<Attributes> {

@@ -265,7 +265,7 @@ export async function beginSftp(
   }).finally(() => children.delete(child));
   try {
     const sftp = await Sftp.begin(child.stdout, child.stdin);
-    sftp.onClosed = () => child.kill();
+    void sftp.closed.then(() => child.kill());
     return sftp;
   } catch {
     // What it has said last comes a moment after it has closed its output. A program that goes on is ended.
