@@ -12,6 +12,20 @@ export interface RequestHandlers {
   input: () => void;
 }
 
+/** Calls the handler at once, after each change of `control`, and at an interval. */
+export function watchControl(directory: SessionDirectory, handle: () => void): Watch {
+  const watch = watchFolders([directory.path], {
+    hint: (name) => {
+      if (name === null || name === SESSION_FILES.control) handle();
+    },
+    look: handle,
+    everyMs: LOOK_MS,
+  });
+  // What came before the watch.
+  handle();
+  return watch;
+}
+
 /** Calls a handler after each request, and both at an interval. One may be called although there is nothing. */
 export function watchRequests(directory: SessionDirectory, handlers: RequestHandlers): Watch {
   const input = directory.file('input');
@@ -22,15 +36,8 @@ export function watchRequests(directory: SessionDirectory, handlers: RequestHand
     // A full disk. The looks go on.
   }
   const keys = watchFolders([input], { hint: handlers.input, look: handlers.input, everyMs: LOOK_MS });
-  const control = watchFolders([directory.path], {
-    hint: (name) => {
-      if (name === null || name === SESSION_FILES.control) handlers.control();
-    },
-    look: handlers.control,
-    everyMs: LOOK_MS,
-  });
-  // What came before the watches.
-  handlers.control();
+  const control = watchControl(directory, handlers.control);
+  // What came before the watch.
   handlers.input();
   return {
     close() {

@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import type { Watch } from '../../base/watch.ts';
 import { toWireNumbers } from '../../protocol/numbers.ts';
 import type { ExitRecord, Launch } from '../../protocol/session.ts';
 import { SUPERSEDED_FILE } from '../../protocol/task.ts';
@@ -23,10 +24,10 @@ import { Output } from '../output.ts';
 import { usesPackage } from '../package-use.ts';
 import { Progress } from '../progress.ts';
 import { reasonOf } from '../reason.ts';
+import { watchControl } from '../requests.ts';
 
 /** Signals by which schedulers and people ask a training to end. The first two come before its time. */
 const SIGNALS = ['SIGTERM', 'SIGUSR2', 'SIGUSR1', 'SIGHUP', 'SIGINT'] as const;
-const CONTROL_MS = 200;
 const ALIVE_MS = 5_000;
 /** Part of the grace that is kept for the record of the end. */
 const RESERVE_SECONDS = 5;
@@ -72,6 +73,7 @@ class Attendant {
   readonly #progress: Progress;
   readonly #alarm: Alarm;
   #reporter: Reporter | null = null;
+  #requests: Watch | null = null;
   #pid = 0;
   #signal: NodeJS.Signals | null = null;
   #requested: 'paused' | 'stopped' | null = null;
@@ -135,6 +137,7 @@ class Attendant {
 
   dispose(): void {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#requests?.close();
     for (const signal of SIGNALS) process.off(signal, this.#onSignal);
     this.#reporter?.close();
   }
@@ -157,14 +160,10 @@ class Attendant {
       expectsPackage: this.#waitsForPackage,
     });
     this.#reporter.flush();
-    this.#every(CONTROL_MS, () => this.#handleControl());
+    this.#requests = watchControl(directory, () => this.#handleControl());
     this.#touch();
-    this.#every(ALIVE_MS, () => this.#touch());
+    this.#timers.push(setInterval(() => this.#touch(), ALIVE_MS));
     return new UsageSampler({ directory, leader: this.#pid, root: launch.root, environment });
-  }
-
-  #every(ms: number, work: () => void): void {
-    this.#timers.push(setInterval(work, ms));
   }
 
   /** Says that this process lives, by the clock of the file system alone: nodes' clocks differ. */

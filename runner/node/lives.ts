@@ -1,10 +1,10 @@
 /** The lives of a run on an engine: what earlier ones have left in its place, and the session of the next one. */
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { readJson } from '../../base/files.ts';
 import { inside } from '../../base/inside.ts';
+import { nextChange } from '../../base/watch.ts';
 import type { Allocation } from '../../protocol/allocation.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { hasDiverged } from '../../protocol/numbers.ts';
@@ -20,7 +20,7 @@ import { SessionDirectory } from '../../session/directory.ts';
 
 /** Longest wait of the other nodes for the first one, which makes the session. */
 const SESSION_WAIT_MS = 120_000;
-const LOOK_MS = 50;
+const LOOK_MS = 1_000;
 
 export interface Life {
   directory: SessionDirectory;
@@ -104,9 +104,18 @@ export function beginLife(place: string, task: Task, allocation: Allocation | nu
 /** Waits for the session that the first node of this life makes. Null: it did not come. */
 export async function sessionOfLife(place: string, allocation: Allocation): Promise<SessionDirectory | null> {
   const key = join(place, PLACE_FILES.lives, keyOf(allocation));
-  for (const until = Date.now() + SESSION_WAIT_MS; Date.now() < until; await delay(LOOK_MS)) {
-    const session = existsSync(key) ? readFileSync(key, 'utf8') : '';
-    if (v.is(idSchema, session)) return new SessionDirectory(join(place, PLACE_FILES.sessions, session));
+  // It cannot be watched before it is there.
+  mkdirSync(dirname(key), { recursive: true });
+  for (const until = Date.now() + SESSION_WAIT_MS; Date.now() < until; ) {
+    // Before the look: what changes after it counts. A change made on another node arrives as a look.
+    const change = nextChange([dirname(key)], { withinMs: LOOK_MS });
+    try {
+      const session = existsSync(key) ? readFileSync(key, 'utf8') : '';
+      if (v.is(idSchema, session)) return new SessionDirectory(join(place, PLACE_FILES.sessions, session));
+      await change.promise;
+    } finally {
+      change.close();
+    }
   }
   return null;
 }

@@ -2,10 +2,11 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { Allocation } from '../../protocol/allocation.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { CHECKPOINT_FILE } from '../../protocol/session.ts';
 import type { Task } from '../../protocol/task.ts';
-import { beginLife, livesIn, livesUsed, resumeOf } from '../../runner/node/lives.ts';
+import { beginLife, livesIn, livesUsed, resumeOf, sessionOfLife } from '../../runner/node/lives.ts';
 import type { SessionDirectory } from '../../session/directory.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { makeLaunch } from '../support/trainer.ts';
@@ -65,6 +66,15 @@ describe('the lives in a place', () => {
     expect(resumeOf(task, livesIn(place))).toMatchObject({ step: 10 });
     rmSync(join(first.file('inbox'), 'step-10', 'state.pt'));
     expect(resumeOf(task, livesIn(place))).toBeNull();
+  });
+
+  test('are told to the other nodes, also to one that waits already', async () => {
+    const place = temporaryFolder();
+    const allocation = { kind: 'slurm', job: '7', node: 'a', restart: 0 } as unknown as Allocation;
+    const waiting = sessionOfLife(place, allocation);
+    const { id } = beginLife(place, taskOf(), allocation);
+    expect((await waiting)?.id).toBe(id);
+    expect((await sessionOfLife(place, allocation))?.id).toBe(id);
   });
 
   test('count once with a new step, and twice without', () => {
