@@ -1,21 +1,23 @@
 /** Feeds a page with what it asks about runs: their curves, checkpoints, and one log. */
 
+import { setTimeout as delay } from 'node:timers/promises';
+import { nextLogPage } from '../client/follow-log.ts';
 import type { Checkpoint, MetricSeries, Run } from '../protocol/domain.ts';
 import { isError } from '../protocol/errors.ts';
-import { logRead, metricsQuery } from '../protocol/messages/metrics.ts';
+import { type LogPage, logRead, metricsQuery } from '../protocol/messages/metrics.ts';
 import { fromWireNumber } from '../protocol/numbers.ts';
 import type { DashboardNews, FeedSaid } from '../webview-ui/contract.ts';
 import { allCheckpoints } from './all-checkpoints.ts';
 import type { FeedActions, PageHost, PageProject } from './host.ts';
 
-const LOG_POLL_MS = 1_000;
+/** Time between looks at a log that has ended, and between tries. */
+const REST_MS = 1_000;
 /** Size limit of a log: of a longer one the end is shown. */
 const LOG_BYTES = 1 << 20;
 
 interface FollowedLog {
   run: string;
   offset: number;
-  timer: NodeJS.Timeout | null;
 }
 
 export class RunFeed {
@@ -96,32 +98,38 @@ export class RunFeed {
   }
 
   #follow(run: string | null): void {
-    if (this.#log?.timer) clearTimeout(this.#log.timer);
-    this.#log = run === null ? null : { run, offset: 0, timer: null };
-    if (this.#log) void this.#readLog(this.#log, true);
+    this.#log = run === null ? null : { run, offset: 0 };
+    if (this.#log) void this.#readLog(this.#log);
   }
 
-  async #readLog(log: FollowedLog, first: boolean): Promise<void> {
-    try {
-      let text = '';
-      for (;;) {
-        const page = await this.#project.connection.poll(logRead, {
-          root: this.#project.root,
-          run: log.run,
-          offset: log.offset,
-          last: LOG_BYTES,
-        });
+  /** Posts a log, what is there of it in one message, and then what is printed, until another one is followed. */
+  async #readLog(log: FollowedLog): Promise<void> {
+    for (let first = true; this.#log === log; ) {
+      try {
+        let { text, ended } = await this.#nextPage(log, !first);
+        for (let more = text; more !== ''; text = (text + more).slice(-LOG_BYTES))
+          more = (await this.#nextPage(log, false)).text;
         if (this.#log !== log) return;
-        text = (text + page.text).slice(-LOG_BYTES);
-        log.offset = page.offset;
-        if (page.text === '') break;
+        if (text !== '' || first) this.#host.post({ type: 'log', run: log.run, text, first });
+        first = false;
+        // It may be resumed.
+        if (text === '' && ended) await delay(REST_MS);
+      } catch (error) {
+        if (!isError(error, 'notFound') && !isError(error, 'daemonUnavailable')) this.#host.failed(error);
+        await delay(REST_MS);
       }
-      if (text !== '' || first) this.#host.post({ type: 'log', run: log.run, text, first });
-    } catch (error) {
-      if (!isError(error, 'notFound') && !isError(error, 'daemonUnavailable')) this.#host.failed(error);
     }
-    if (this.#log !== log) return;
-    log.timer = setTimeout(() => void this.#readLog(log, false), LOG_POLL_MS);
+  }
+
+  /** Reads the next page. `waits`: an empty one comes only after a while in which nothing was printed. */
+  async #nextPage(log: FollowedLog, waits: boolean): Promise<LogPage> {
+    const { connection, root } = this.#project;
+    const place = { root, run: log.run, offset: log.offset, last: LOG_BYTES };
+    const page = waits
+      ? await nextLogPage((message, params) => connection.poll(message, params), place)
+      : await connection.poll(logRead, place);
+    log.offset = page.offset;
+    return page;
   }
 
   /** Offers actions for a checkpoint that was clicked on the axis. */
