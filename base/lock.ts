@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Database, openDatabase } from './sqlite.ts';
 
+const SQLITE_BUSY = 5;
+
 /**
  * Lock that proves liveness, which a pid never does: the kernel frees it when the process ends, however it ends, and no
  * other process can be mistaken for it. The lock is an exclusive SQLite transaction on a separate file. Trap: POSIX
@@ -56,6 +58,7 @@ export function isLocked(path: string): boolean {
 }
 
 function isBusy(error: unknown): boolean {
-  const { code, errcode, message } = error as { code?: string; errcode?: number; message?: string };
-  return code === 'SQLITE_BUSY' || errcode === 5 || /database is locked/.test(message ?? '');
+  // better-sqlite3 gives the code as a word, node:sqlite as a number; extended codes begin with it, or have it in their low byte.
+  const { code, errcode } = error as { code?: string; errcode?: number };
+  return code?.startsWith('SQLITE_BUSY') === true || (errcode !== undefined && (errcode & 0xff) === SQLITE_BUSY);
 }

@@ -14,7 +14,7 @@ import { networkFileSystem } from '../base/network-file-systems.ts';
 import { statePaths } from '../base/paths.ts';
 import { unexpected } from '../base/unexpected.ts';
 import type { Allocation } from '../protocol/allocation.ts';
-import type { Params, Run } from '../protocol/domain.ts';
+import { isCrash, type Params, type Run } from '../protocol/domain.ts';
 import { TrainstashError } from '../protocol/errors.ts';
 import { maskParams, maskWords } from '../protocol/secrets.ts';
 import { AGAIN_CODE } from '../protocol/task.ts';
@@ -136,7 +136,7 @@ async function asChild(directory: SessionDirectory, child: ChildProcess): Promis
   await copyOutput(directory, new Promise((resolve) => child.once('exit', resolve)));
   const outcome = directory.exit()?.outcome ?? 'lost';
   if (wasSignalled && outcome !== 'completed') return AGAIN_CODE;
-  return outcome === 'failed' || outcome === 'lost' ? 1 : 0;
+  return isCrash(outcome) ? 1 : 0;
 }
 
 /** Finds the run that an earlier life of this job has begun with the same command; null: this is its first. */

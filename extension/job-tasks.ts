@@ -1,6 +1,6 @@
 /** Provides jobs as tasks: for Run Task, keybindings, and steps before a debugger. A task ends when its run does. */
 import * as vscode from 'vscode';
-import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
+import { isCrash, LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { isError } from '../protocol/errors.ts';
 import { projectJobs } from '../protocol/messages/project.ts';
 import { runChanged, runShow, runStart } from '../protocol/messages/run.ts';
@@ -107,7 +107,7 @@ class JobTerminal implements vscode.Pseudoterminal {
         if (LIVE_STATUSES.includes(run.status)) await change.promise;
         change.close();
       }
-      this.#close.fire(run.status === 'failed' || run.status === 'lost' ? 1 : 0);
+      this.#close.fire(isCrash(run.status) ? 1 : 0);
     } catch (error) {
       this.#write.fire(`${(error as Error).message.replaceAll('\n', '\r\n')}\r\n`);
       this.#close.fire(1);

@@ -1,7 +1,7 @@
 /** Shows toasts: only those that are worth an interruption, and only in the focused window. */
 import * as vscode from 'vscode';
 import { TOLD_CODES } from '../protocol/alerts.ts';
-import { LIVE_STATUSES, type Notice, type Run } from '../protocol/domain.ts';
+import { isCrash, LIVE_STATUSES, type Notice, type Run } from '../protocol/domain.ts';
 import { bestText, duration, resumeWords } from '../protocol/words.ts';
 import { plain } from './core/text.ts';
 
@@ -42,7 +42,7 @@ export class Notices {
     const wasLive = before !== undefined && LIVE_STATUSES.includes(before);
     if (!wasLive || LIVE_STATUSES.includes(run.status) || !isFocused()) return;
     const name = plain(run.name);
-    if ((run.status === 'failed' || run.status === 'lost') && wants('failed')) {
+    if (isCrash(run.status) && wants('failed')) {
       const words = resumeWords(run);
       const kept = words ? ` A resume ${words}.` : ' It had no checkpoint yet.';
       const actions = words && run.failure !== 'stateMismatch' ? ['Resume', 'Log'] : ['Log'];

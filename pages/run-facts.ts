@@ -1,5 +1,5 @@
 /** Facts about runs that pages, trees and tooltips share. Pure. */
-import type { Checkpoint, Run } from '../protocol/domain.ts';
+import { type Checkpoint, ENDED_EARLY_STATUSES, type Run } from '../protocol/domain.ts';
 import { fromWireNumber } from '../protocol/numbers.ts';
 import { alarmIn, metric } from '../protocol/words.ts';
 
@@ -11,7 +11,7 @@ export function alarmText(run: Run): string {
 
 /** Tells whether a run ended early and has a checkpoint. */
 export function canGoOn({ status, checkpoints }: Run): boolean {
-  return ['paused', 'failed', 'lost', 'stopped'].includes(status) && checkpoints > 0;
+  return ENDED_EARLY_STATUSES.includes(status) && checkpoints > 0;
 }
 
 /** Finds the best checkpoint by the metric that its run is judged by; of equal ones the earliest. */

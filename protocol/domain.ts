@@ -27,7 +27,18 @@ export type RunStatus =
 
 /** Statuses of a run that is not over. `queued` is one of them: the run starts by itself. */
 export const LIVE_STATUSES: readonly RunStatus[] = ['queued', 'starting', 'running', 'pausing', 'stopping'];
-export const RESUMABLE_STATUSES: readonly RunStatus[] = ['paused', 'failed', 'lost', 'stopped', 'completed'];
+/** Statuses of a run that ended before it was done, and not because a person stopped it. */
+export const INTERRUPTED_STATUSES: readonly RunStatus[] = ['paused', 'failed', 'lost'];
+/** Statuses of a run that ended before it was done. */
+export const ENDED_EARLY_STATUSES: readonly RunStatus[] = [...INTERRUPTED_STATUSES, 'stopped'];
+export const RESUMABLE_STATUSES: readonly RunStatus[] = [...ENDED_EARLY_STATUSES, 'completed'];
+/** Time without an event after which a live run counts as stalled. */
+export const STALLED_MS = 240_000;
+
+/** Tells whether a run ended in an error or without an exit record. Takes the outcome of a session, too. */
+export function isCrash(status: RunStatus): boolean {
+  return status === 'failed' || status === 'lost';
+}
 
 export type Grade = 'verified' | 'complete' | 'partial' | 'weights only';
 
@@ -257,6 +268,8 @@ export interface Notice {
   text: string;
   step: number | null;
   at: number;
+  /** Number of steps that were computed twice and are equal; only `verified` has it. */
+  equalSteps?: number;
 }
 
 export interface Project {

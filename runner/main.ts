@@ -4,10 +4,12 @@
  * and records how it ended. A script that uses the Python package reports for itself. For any other script the runner
  * takes the checkpoint files that it saves, and the metrics that it prints or writes for TensorBoard.
  */
+
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HeldLock } from '../base/lock.ts';
+import { isCrash } from '../protocol/domain.ts';
 import { toWire } from '../protocol/errors.ts';
 import { toWireNumbers } from '../protocol/numbers.ts';
 import type { ExitRecord, Launch, LaunchCommand } from '../protocol/session.ts';
@@ -93,7 +95,7 @@ async function main(path: string): Promise<number> {
   );
   reporter.close();
   lock.release();
-  return record.outcome === 'failed' || record.outcome === 'lost' ? 1 : 0;
+  return isCrash(record.outcome) ? 1 : 0;
 }
 
 class Runner {

@@ -1,7 +1,14 @@
 /** Commands that start, continue and end trainings. */
 import { allocationHere } from '../../base/allocation.ts';
 import type { Client } from '../../client/connect.ts';
-import { type Checkpoint, LIVE_STATUSES, type Notice, type Run } from '../../protocol/domain.ts';
+import {
+  type Checkpoint,
+  INTERRUPTED_STATUSES,
+  isCrash,
+  LIVE_STATUSES,
+  type Notice,
+  type Run,
+} from '../../protocol/domain.ts';
 import { isError, type PreflightDifference, type TrainstashError } from '../../protocol/errors.ts';
 import { projectJobs } from '../../protocol/messages/project.ts';
 import {
@@ -309,10 +316,10 @@ function reportEnd(context: Context, ended: Run): number {
     `${safe(ended.name)} ${ended.status} after ${duration(seconds)}${ended.reason ? `: ${safe(ended.reason.replace(/\.$/, ''))}` : ''}.\n`,
   );
   const words = resumeWords(ended);
-  if (['failed', 'lost', 'paused'].includes(ended.status) && words)
+  if (INTERRUPTED_STATUSES.includes(ended.status) && words)
     for (const line of wrapped(`\`trainstash resume ${hint(ended)}\` ${words}.`, context.width))
       context.write(`${line}\n`);
-  return ended.status === 'failed' || ended.status === 'lost' ? 1 : 0;
+  return isCrash(ended.status) ? 1 : 0;
 }
 
 async function confirmLoss(context: Context, error: TrainstashError<'pauseLoses'>): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** States of a sweep's runs, and what they add up to. Pure. */
-import { LIVE_STATUSES, type Monitor, type Run } from '../../protocol/domain.ts';
+import { isCrash, LIVE_STATUSES, type Monitor, type Run } from '../../protocol/domain.ts';
 import {
   isBetter,
   objectiveOf,
@@ -29,7 +29,7 @@ export function stateOf({ status, sweep, trashedAt, notices }: TrialRun): TrialS
   if (LIVE_STATUSES.includes(status)) return 'live';
   if (trashedAt !== null) return 'other';
   if (status === 'completed') return 'completed';
-  if (status === 'failed' || status === 'lost') return 'failed';
+  if (isCrash(status)) return 'failed';
   if (sweep.mark) return sweep.mark;
   // A run that has reached the steps or hours of its job has done all that it was to do.
   return status === 'paused' && notices.some(({ code }) => code === 'limit') ? 'completed' : 'other';

@@ -1,7 +1,14 @@
 /** The editor's copy of the daemon's records, kept current by notifications. Does not use `vscode`. */
 
 import type { Connection } from '../../pages/connection.ts';
-import { type Checkpoint, LIVE_STATUSES, type Notice, type Project, type Run } from '../../protocol/domain.ts';
+import {
+  type Checkpoint,
+  INTERRUPTED_STATUSES,
+  LIVE_STATUSES,
+  type Notice,
+  type Project,
+  type Run,
+} from '../../protocol/domain.ts';
 import { type BranchSummary, branchList } from '../../protocol/messages/branch.ts';
 import { checkpointChanged, checkpointList } from '../../protocol/messages/checkpoint.ts';
 import { projectChanged, projectOpen } from '../../protocol/messages/project.ts';
@@ -74,7 +81,7 @@ export class ProjectMirror {
       ({ checkpoints, sweep }) => checkpoints > 0 && sweep?.mark === undefined,
     );
     return (
-      runs.find(({ status }) => ['paused', 'failed', 'lost'].includes(status)) ??
+      runs.find(({ status }) => INTERRUPTED_STATUSES.includes(status)) ??
       runs.find(({ status }) => status === 'stopped')
     );
   }

@@ -2,7 +2,14 @@
 
 import { alarmText, canGoOn } from '../../pages/run-facts.ts';
 import { alertNow } from '../../protocol/alerts.ts';
-import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import {
+  type Checkpoint,
+  ENDED_EARLY_STATUSES,
+  isCrash,
+  LIVE_STATUSES,
+  type Run,
+  STALLED_MS,
+} from '../../protocol/domain.ts';
 import { engineText } from '../../protocol/engine-words.ts';
 import { missingOf } from '../../protocol/ingredients.ts';
 import { troubleOf } from '../../protocol/soundness.ts';
@@ -171,7 +178,6 @@ export interface StatusText {
 /** Padding as wide as a digit, so that neighbours do not jump. */
 const FIGURE_SPACE = '\u2007';
 const VERIFIED_MS = 10_000;
-const STALLED_MS = 240_000;
 
 /**
  * Returns the status bar's line for the runs of this window; null: there is nothing to say. `seen` holds the ids of failed runs
@@ -190,8 +196,7 @@ export function statusOf(runs: readonly Run[], seen: ReadonlySet<string>, now: n
   // What ended last counts: an old failure is no news beside a run that has paused or completed since.
   const ended = newest(runs.filter(({ status }) => status !== 'queued'));
   if (!ended) return null;
-  const hasFailed = ended.status === 'failed' || ended.status === 'lost';
-  if (hasFailed && !seen.has(ended.id)) {
+  if (isCrash(ended.status) && !seen.has(ended.id)) {
     const at = ended.step > 0 ? `${ended.status} at step ${integer(ended.step)}` : `${ended.status} at its start`;
     const text = `$(${ended.status === 'lost' ? 'warning' : 'error'}) ${plain(ended.name)} ${at}`;
     return { text, level: 'error', click: 'log', run: ended };
@@ -211,7 +216,7 @@ function statusOfLive(run: Run, now: number): StatusText {
   if (run.status === 'pausing' || run.status === 'stopping')
     return normal(`$(loading~spin) ${name} ${run.status}…`, run);
   const proof = run.notices.findLast(({ code }) => code === 'verified');
-  if (proof && now - proof.at < VERIFIED_MS) return normal(`$(verified) ${name} ${equalSteps(proof.text)} equal`, run);
+  if (proof && now - proof.at < VERIFIED_MS) return normal(`$(verified) ${name} ${equalSteps(proof)} equal`, run);
   const stalled = run.notices.findLast(({ code }) => code === 'stalled');
   if (stalled && stalled.step === run.step && now - stalled.at < STALLED_MS * 10) {
     const minutes = Math.round((now - stalled.at + STALLED_MS) / 60_000);
@@ -232,16 +237,15 @@ function firstSentence(text: string): string {
   return first.length > 60 ? `${first.slice(0, 59)}…` : first;
 }
 
-/** Returns the count that a proof's text begins with: `1 step`, `20 steps`. */
-function equalSteps(text: string): string {
-  const [count] = /^[\d,]+/.exec(text) ?? ['all'];
-  return `${count} ${count === '1' ? 'step' : 'steps'}`;
+/** Writes how many steps a proof compared: `1 step`, `20 steps`. A run of an earlier version does not say. */
+function equalSteps({ equalSteps: count }: Run['notices'][number]): string {
+  return count === undefined ? 'all steps' : counted(count, 'step');
 }
 
 /** Returns the text above a script, from its runs, the newest first. */
 export function lensOf(runs: readonly Run[]): { resume: { title: string; run: Run } | null; best: string } {
   const newest = runs.find(({ draft }) => !draft);
-  const resumable = newest && ['paused', 'failed', 'lost', 'stopped'].includes(newest.status) && newest.lastCheckpoint;
+  const resumable = newest && ENDED_EARLY_STATUSES.includes(newest.status) && newest.lastCheckpoint;
   const resume = resumable ? { title: `$(debug-continue) Resume at ${integer(resumable.step)}`, run: newest } : null;
   return { resume, best: newest ? bestText(newest) : '' };
 }

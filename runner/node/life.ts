@@ -1,4 +1,5 @@
 /** One life of a training in the allocation of a scheduler: runs its command, and ends with a code that has it started again. */
+import { isCrash } from '../../protocol/domain.ts';
 import { toWire } from '../../protocol/errors.ts';
 import type { ExitRecord, Launch } from '../../protocol/session.ts';
 import { AGAIN_CODE } from '../../protocol/task.ts';
@@ -23,7 +24,7 @@ export async function liveOnce(
   }
   if (signal === null || signal === 'SIGINT') {
     await recordEnd(directory, record, signal !== null);
-    return record.outcome === 'failed' || record.outcome === 'lost' ? 1 : 0;
+    return isCrash(record.outcome) ? 1 : 0;
   }
   // The next life has begun already.
   const preempted = isSuperseded ? ({ signal, again: 'itself' } as const) : preemptedBy(signal, allocation);

@@ -2,10 +2,12 @@
  * Entry of `trainstash node-run PLACE`: one life of a run on a node of an engine, in the foreground. It goes on from the newest whole
  * checkpoint in the place, and ends with a code that makes the engine start it again if it was ended before its time.
  */
+
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { allocationHere, rankIn } from '../../base/allocation.ts';
 import type { Allocation } from '../../protocol/allocation.ts';
+import { isCrash } from '../../protocol/domain.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { AGAIN_CODE, type Task } from '../../protocol/task.ts';
 import { realCommand } from '../../session/launch.ts';
@@ -61,7 +63,7 @@ async function follow(place: string, task: Task, allocation: Allocation): Promis
     rank: allocation ? rankIn(allocation) : 0,
   });
   if (signal !== null) return AGAIN_CODE;
-  return record.outcome === 'failed' || record.outcome === 'lost' ? 1 : 0;
+  return isCrash(record.outcome) ? 1 : 0;
 }
 
 function setupOf(task: Task, { command }: Launch, allocation: Allocation | null) {

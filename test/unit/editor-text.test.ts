@@ -118,6 +118,20 @@ describe('the status bar', () => {
       '$(debug-pause) a #2 5',
     );
   });
+
+  test('a proof is shown with its steps, however its sentence begins', () => {
+    const proof = {
+      code: 'verified',
+      level: 'info' as const,
+      text: 'The bits of 1,234 steps are equal.',
+      step: 5,
+      at: 90,
+    };
+    const shown = (equalSteps?: number) => textOf([at('a #1', 'running', 0, { notices: [{ ...proof, equalSteps }] })]);
+    expect(shown(1234)).toBe('$(verified) a #1 1,234 steps equal');
+    expect(shown(1)).toBe('$(verified) a #1 1 step equal');
+    expect(shown()).toBe('$(verified) a #1 all steps equal');
+  });
 });
 
 test('the best checkpoint is the one that its run is judged by, and the earlier of two', () => {

@@ -1,5 +1,5 @@
 /** Head of a run's page: its name, state and facts, and what can be done with it. */
-import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import { isCrash, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { engineText, gpuHours } from '../../protocol/engine-words.ts';
 import {
   age,
@@ -29,7 +29,7 @@ export function Head({ state, send }: { state: RunPageState; send: Send }) {
         {run.label && <span class="quiet">{run.label}</span>}
         {run.pinned && <span class="quiet">pinned</span>}
       </div>
-      {run.reason && <p class={run.status === 'failed' || run.status === 'lost' ? 'problem' : 'quiet'}>{run.reason}</p>}
+      {run.reason && <p class={isCrash(run.status) ? 'problem' : 'quiet'}>{run.reason}</p>}
       {alarm !== null && (
         <p class="alarm">
           {alarm} is {metric(run.metrics[alarm]!.last)} at step {integer(run.metrics[alarm]!.lastStep)}.

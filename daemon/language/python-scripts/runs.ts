@@ -1,12 +1,10 @@
 /** Lenses above the call that starts a script, and hints with the newest values beside what it reports, of its runs. Pure. */
 import type { CodeLens, InlayHint } from 'vscode-languageserver-protocol';
-import type { Run } from '../../../protocol/domain.ts';
+import { ENDED_EARLY_STATUSES } from '../../../protocol/domain.ts';
 import { isNotebook } from '../../../protocol/notebook.ts';
 import { bestText, integer, metric } from '../../../protocol/words.ts';
 import type { ScriptRuns } from '../facts.ts';
 import type { Anchors } from './anchors.ts';
-
-const RESUMABLE: readonly Run['status'][] = ['paused', 'failed', 'lost', 'stopped'];
 
 /** Makes the lenses. Their commands are those of the VS Code extension. */
 export function lensesOf({ start }: Anchors, { root, runs, job }: ScriptRuns): CodeLens[] {
@@ -18,7 +16,7 @@ export function lensesOf({ start }: Anchors, { root, runs, job }: ScriptRuns): C
   const newest = runs.find(({ draft }) => !draft) ?? runs[0];
   if (!newest) return [];
   const node = { kind: 'run', root, id: newest.id };
-  const isResumable = RESUMABLE.includes(newest.status) && newest.lastCheckpoint;
+  const isResumable = ENDED_EARLY_STATUSES.includes(newest.status) && newest.lastCheckpoint;
   const best = bestText(newest);
   // Its kernel goes on with it.
   if (newest.command && isNotebook(newest.command.words))

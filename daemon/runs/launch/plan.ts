@@ -4,7 +4,13 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { inside } from '../../../base/inside.ts';
 import type { JobConfig } from '../../../protocol/config.ts';
-import type { Checkpoint, Params, Run, RunOrigin } from '../../../protocol/domain.ts';
+import {
+  type Checkpoint,
+  INTERRUPTED_STATUSES,
+  type Params,
+  type Run,
+  type RunOrigin,
+} from '../../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../../protocol/errors.ts';
 import { isModelName } from '../../../protocol/model-names.ts';
 import { isNotebook } from '../../../protocol/notebook.ts';
@@ -233,7 +239,7 @@ async function modelOf({ store }: ProjectContext, name: string): Promise<Checkpo
 
 async function newestResumable({ store, place }: ProjectContext): Promise<Run> {
   const { branch } = place.git ? await readHead(place.root) : { branch: null };
-  const candidates = await store.runsWithStatus(['paused', 'failed', 'lost']);
+  const candidates = await store.runsWithStatus(INTERRUPTED_STATUSES);
   const newest = candidates
     // A sweep decides itself which of its runs go on.
     .filter((run) => run.branch === branch && run.trashedAt === null && run.sweep?.mark === undefined)

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import type { JobConfig } from '../../../protocol/config.ts';
-import type { Run } from '../../../protocol/domain.ts';
+import { isCrash, type Run } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { integer } from '../../../protocol/words.ts';
 import type { RunFields } from '../../store/catalog/run-change.ts';
@@ -12,7 +12,7 @@ import { type CodeDifference, differenceText } from './identity.ts';
 import type { QueueEntry } from './queue.ts';
 
 export function isCrashed({ status, trashedAt }: Run): boolean {
-  return (status === 'failed' || status === 'lost') && trashedAt === null;
+  return isCrash(status) && trashedAt === null;
 }
 
 /** Tells whether the entry is about an interruption of the run's newest session: of an earlier one the run has gone on. */

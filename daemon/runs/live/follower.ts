@@ -7,7 +7,7 @@ import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { readJson } from '../../../base/files.ts';
-import type { Checkpoint, Run, Session } from '../../../protocol/domain.ts';
+import { type Checkpoint, type Run, type Session, STALLED_MS } from '../../../protocol/domain.ts';
 import { isError } from '../../../protocol/errors.ts';
 import {
   CHECKPOINT_FILE,
@@ -30,7 +30,6 @@ const LAUNCH_GRACE_MS = 15_000;
  */
 const RETRY_MS = 5_000;
 /** Time without an event after which a notice is due while the runner lives. */
-const STALLED_MS = 240_000;
 
 export interface FollowerEvents {
   events(taken: TakenEvents): Promise<void>;

@@ -187,7 +187,8 @@ export class LiveRun {
 
   /** Adds notices, all of them before anything is awaited. */
   async addNotices(notices: readonly LaunchNotice[]): Promise<void> {
-    await Promise.all(notices.map(({ code, level, text }) => this.#addNotice(code, level, text)));
+    const { step } = this.#run;
+    await Promise.all(notices.map((notice) => this.#notice({ ...notice, step, at: Date.now() })));
   }
 
   /** Warns once for each branch. */

@@ -39,7 +39,7 @@ export class OverlapCheck {
     const { firstDifferent } = overlap;
     if (!firstDifferent) {
       const text = `${counted(overlap.equal, 'step')} computed twice gave the same bits.`;
-      return [{ code: 'verified', level: 'info', text }];
+      return [{ code: 'verified', level: 'info', text, equalSteps: overlap.equal }];
     }
     // The script's package has reported it already, and knows more.
     if (run.notices.some(({ code, at }) => code === 'notReproduced' && at >= startedAt)) return [];

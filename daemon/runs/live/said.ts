@@ -9,7 +9,7 @@ import type { Identity } from '../records.ts';
 
 const MAX_NAMED = 4;
 
-export type LaunchNotice = Pick<Notice, 'code' | 'level' | 'text'>;
+export type LaunchNotice = Pick<Notice, 'code' | 'level' | 'text' | 'equalSteps'>;
 
 /** Describes how the files of a script that resumes from them were restored. */
 export function restoredNotices(back: RestoredFiles): LaunchNotice[] {

@@ -122,7 +122,14 @@ const runRecord = recordOf<Run>({
   sessions: [count, 0],
   notices: [
     v.array(
-      v.object({ code: text, level: v.picklist(['info', 'warning', 'error']), text, step: told, at: v.number() }),
+      v.object({
+        code: text,
+        level: v.picklist(['info', 'warning', 'error']),
+        text,
+        step: told,
+        at: v.number(),
+        equalSteps: v.optional(count),
+      }),
     ),
     none,
   ],
