@@ -4,13 +4,13 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from '../client/connect.ts';
-import { LIVE_STATUSES } from '../protocol/domain.ts';
 import { randomId } from '../protocol/ids.ts';
 import { daemonStop } from '../protocol/messages/daemon.ts';
 import { type LogPage, logRead } from '../protocol/messages/metrics.ts';
 import { projectOpen } from '../protocol/messages/project.ts';
 import { runShow, runStart, runStop } from '../protocol/messages/run.ts';
 import type { Launch } from '../protocol/session.ts';
+import { LIVE_STATUSES } from '../protocol/status.ts';
 import type { Build } from '../protocol/version.ts';
 import { runCleanups } from '../test/support/cleanup.ts';
 import { until } from '../test/support/folder.ts';

@@ -2,9 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../client/connect.ts';
 import { nextLogPage } from '../client/follow-log.ts';
-import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
+import type { Run } from '../protocol/domain.ts';
 import { logRead } from '../protocol/messages/metrics.ts';
 import { noticeRaised, runChanged, runShow } from '../protocol/messages/run.ts';
+import { LIVE_STATUSES } from '../protocol/status.ts';
 import { Bars } from './bars.ts';
 import { paint, safe } from './format.ts';
 import { draw } from './output.ts';

@@ -1,10 +1,11 @@
 /** Tells clients, and whoever pushes by itself, what has changed in a project. */
-import { type Checkpoint, LIVE_STATUSES, type Run } from '../protocol/domain.ts';
+import type { Checkpoint, Run } from '../protocol/domain.ts';
 import { checkpointChanged } from '../protocol/messages/checkpoint.ts';
 import { metricsAppended } from '../protocol/messages/metrics.ts';
 import type { Notification } from '../protocol/messages/request.ts';
 import { noticeRaised, runChanged } from '../protocol/messages/run.ts';
 import { toWireNumber } from '../protocol/numbers.ts';
+import { LIVE_STATUSES } from '../protocol/status.ts';
 import type { Announcer } from './runs/context.ts';
 
 export interface Listeners {

@@ -1,9 +1,10 @@
 /** Provides jobs as tasks: for Run Task, keybindings, and steps before a debugger. A task ends when its run does. */
 import * as vscode from 'vscode';
-import { isCrash, LIVE_STATUSES, type Run } from '../protocol/domain.ts';
+import type { Run } from '../protocol/domain.ts';
 import { isError } from '../protocol/errors.ts';
 import { projectJobs } from '../protocol/messages/project.ts';
 import { runChanged, runShow, runStart } from '../protocol/messages/run.ts';
+import { isCrash, LIVE_STATUSES } from '../protocol/status.ts';
 import { type App, launchFrom } from './core/app.ts';
 import { oneLine } from './core/text.ts';
 import { LogTerminal } from './views/log-terminal.ts';

@@ -1,7 +1,8 @@
 /** Shows toasts: only those that are worth an interruption, and only in the focused window. */
 import * as vscode from 'vscode';
 import { TOLD_CODES } from '../protocol/alerts.ts';
-import { isCrash, LIVE_STATUSES, type Notice, type Run } from '../protocol/domain.ts';
+import type { Notice, Run } from '../protocol/domain.ts';
+import { isCrash, LIVE_STATUSES } from '../protocol/status.ts';
 import { bestText, duration, resumeWords } from '../protocol/words.ts';
 import { plain } from './core/text.ts';
 

@@ -1,6 +1,7 @@
 /** Facts about runs that pages, trees and tooltips share. Pure. */
-import { type Checkpoint, ENDED_EARLY_STATUSES, type Run } from '../protocol/domain.ts';
+import type { Checkpoint, Run } from '../protocol/domain.ts';
 import { fromWireNumber } from '../protocol/numbers.ts';
+import { ENDED_EARLY_STATUSES } from '../protocol/status.ts';
 import { alarmIn, metric } from '../protocol/words.ts';
 
 /** Describes a run's newest value that is worth a warning, `loss is NaN`; empty: there is none. */

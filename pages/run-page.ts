@@ -1,10 +1,11 @@
 /** Page of one run: curves, params, checkpoints, code, sessions and log, and what can be done with the run. */
 import type { CodeSince } from '../protocol/diff.ts';
-import { type Checkpoint, LIVE_STATUSES, type MetricSeries, type Run } from '../protocol/domain.ts';
+import type { Checkpoint, MetricSeries, Run } from '../protocol/domain.ts';
 import { isError } from '../protocol/errors.ts';
 import { codeSince } from '../protocol/messages/diff.ts';
 import { usageQuery } from '../protocol/messages/metrics.ts';
 import { runShow } from '../protocol/messages/run.ts';
+import { LIVE_STATUSES } from '../protocol/status.ts';
 import type { RunPageNews, RunPageSaid, RunPageState } from '../webview-ui/contract.ts';
 import { withEarlier } from './all-checkpoints.ts';
 import type { PageHost, PageProject, RunPageActions } from './host.ts';

@@ -1,5 +1,6 @@
 /** Converts a run to a row of the dashboard's table. Pure, and does not use `vscode`. */
-import { LIVE_STATUSES, type Params, type Run } from '../protocol/domain.ts';
+import type { Params, Run } from '../protocol/domain.ts';
+import { LIVE_STATUSES } from '../protocol/status.ts';
 import { rehearsalText } from '../protocol/words.ts';
 import type { RunRow } from '../webview-ui/contract.ts';
 import { alarmText, canGoOn } from './run-facts.ts';

@@ -2,7 +2,7 @@
 
 import type { Client } from '../../client/connect.ts';
 import { LogFilter } from '../../client/log-filter.ts';
-import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import type { Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { checkpointList, checkpointShow } from '../../protocol/messages/checkpoint.ts';
 import { usageQuery } from '../../protocol/messages/metrics.ts';
@@ -10,6 +10,7 @@ import { remoteRuns } from '../../protocol/messages/remote.ts';
 import { runList, runShow, runUpdate } from '../../protocol/messages/run.ts';
 import { storeTrash } from '../../protocol/messages/store.ts';
 import { sweepList } from '../../protocol/messages/sweep.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import { counted } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';

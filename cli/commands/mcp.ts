@@ -1,8 +1,8 @@
 /** Server for agents, over standard input and output. */
 import { BUILD } from '../../base/build.ts';
 import type { Client } from '../../client/connect.ts';
-import { LIVE_STATUSES } from '../../protocol/domain.ts';
 import { runChanged, runPause } from '../../protocol/messages/run.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { printError } from '../output.ts';

@@ -1,14 +1,7 @@
 /** Commands that start, continue and end trainings. */
 import { allocationHere } from '../../base/allocation.ts';
 import type { Client } from '../../client/connect.ts';
-import {
-  type Checkpoint,
-  INTERRUPTED_STATUSES,
-  isCrash,
-  LIVE_STATUSES,
-  type Notice,
-  type Run,
-} from '../../protocol/domain.ts';
+import type { Checkpoint, Notice, Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference, type TrainstashError } from '../../protocol/errors.ts';
 import { projectJobs } from '../../protocol/messages/project.ts';
 import {
@@ -24,6 +17,7 @@ import {
   runStop,
 } from '../../protocol/messages/run.ts';
 import { isModelName } from '../../protocol/model-names.ts';
+import { INTERRUPTED_STATUSES, isCrash, LIVE_STATUSES } from '../../protocol/status.ts';
 import { bytes, duration, integer, resumeWords } from '../../protocol/words.ts';
 import { arraySets, parseParams, UsageError } from '../arguments.ts';
 import { attach } from '../attach.ts';

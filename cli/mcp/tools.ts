@@ -10,13 +10,14 @@ import {
 import { z } from 'zod';
 import type { Client } from '../../client/connect.ts';
 import { LogFilter } from '../../client/log-filter.ts';
-import { LIVE_STATUSES, type Params, type Run } from '../../protocol/domain.ts';
+import type { Params, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { diffShow, diffWeights } from '../../protocol/messages/diff.ts';
 import { logRead, metricsQuery } from '../../protocol/messages/metrics.ts';
 import { type JobSummary, projectJobs } from '../../protocol/messages/project.ts';
 import { runFork, runList, runPause, runPreflight, runResume, runShow, runStart } from '../../protocol/messages/run.ts';
 import { maskParams } from '../../protocol/secrets.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import { visibleJson } from '../../protocol/visible.ts';
 import { requestTask } from '../task.ts';
 import type { Budget } from './budget.ts';

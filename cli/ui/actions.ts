@@ -1,12 +1,13 @@
 /** Actions of pages in a browser. Those that need an editor are not offered there. */
 import type { DashboardActions, DiffActions, PageProject, RunPageActions } from '../../pages/host.ts';
 import { killRun, pauseRun, removeAll } from '../../pages/run-flows.ts';
-import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference } from '../../protocol/errors.ts';
 import { checkpointTag, checkpointVerify } from '../../protocol/messages/checkpoint.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
 import type { Request } from '../../protocol/messages/request.ts';
 import { runCheckpoint, runFork, runResume, runStop, runUpdate } from '../../protocol/messages/run.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import { counted, integer } from '../../protocol/words.ts';
 import { parseParams } from '../arguments.ts';
 import type { Asker } from './tab.ts';

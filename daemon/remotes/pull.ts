@@ -1,8 +1,9 @@
 /** Pulls checkpoints into the local store: chunks first, each compared with its hash, the checkpoint's row last. */
 import { join } from 'node:path';
-import { type Checkpoint, LIVE_STATUSES, type Run, type Session } from '../../protocol/domain.ts';
+import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import { hasSnapshot, unbundle } from '../code/bundle.ts';
 import type { ExchangedRun } from '../store/api/exchange.ts';
 import type { IncomingChunk } from '../store/checkpoints/incoming.ts';

@@ -1,6 +1,6 @@
 /** The remotes of a project: added, tried, pushed to and pulled from. */
 import { statSync } from 'node:fs';
-import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type {
   CollectReport,
@@ -16,6 +16,7 @@ import type {
   RemoteTest,
 } from '../../protocol/messages/remote.ts';
 import type { PushPolicy } from '../../protocol/pushing.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import type { Store } from '../store/client.ts';
 import { addRemote, type Encryption } from './adding.ts';
 import { AutomaticPush, type AutomaticSetup } from './automatic/automatic.ts';

@@ -1,8 +1,9 @@
 /** Reads the output of a run, all sessions one after another. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nextChange } from '../../base/watch.ts';
-import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import type { Run } from '../../protocol/domain.ts';
 import type { LogPage } from '../../protocol/messages/metrics.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import { integer } from '../../protocol/words.ts';
 import { printedBytes, readPrinted } from '../../session/printed.ts';
 import { type ProjectContext, sessionOf } from './context.ts';

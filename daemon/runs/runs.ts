@@ -3,10 +3,11 @@
  * store; the state in memory can be lost at any moment.
  */
 import type { JobConfig } from '../../protocol/config.ts';
-import { LIVE_STATUSES, type Params, RESUMABLE_STATUSES, type Run, type Session } from '../../protocol/domain.ts';
+import type { Params, Run, Session } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { maskParams, maskText, maskWords } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
+import { LIVE_STATUSES, RESUMABLE_STATUSES } from '../../protocol/status.ts';
 import { leftToPerson } from '../../protocol/sweep.ts';
 import type { RunChange, RunFields } from '../store/catalog/run-change.ts';
 import { resolveConditions } from './conditions.ts';

@@ -1,8 +1,9 @@
 /** Removed runs and checkpoints: for some days they can be restored, then they are deleted for good. */
-import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { TRASH_DAYS, type Trash as TrashList } from '../../protocol/messages/store.ts';
 import { isModelName } from '../../protocol/model-names.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import type { RunFields } from '../store/catalog/run-change.ts';
 import type { KeepPolicy, KeepReason } from '../store/maintenance/retention.ts';
 import type { ProjectContext } from './context.ts';

@@ -1,5 +1,6 @@
 /** States of a sweep's runs, and what they add up to. Pure. */
-import { isCrash, LIVE_STATUSES, type Monitor, type Run } from '../../protocol/domain.ts';
+import type { Monitor, Run } from '../../protocol/domain.ts';
+import { isCrash, LIVE_STATUSES } from '../../protocol/status.ts';
 import {
   isBetter,
   objectiveOf,

@@ -1,7 +1,8 @@
 /** Finds the run or checkpoint of a command: the row it was called on, or one that is asked for. */
 import * as vscode from 'vscode';
 import { bestOf } from '../../pages/run-facts.ts';
-import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import { integer } from '../../protocol/words.ts';
 import type { App } from '../core/app.ts';
 import type { ProjectMirror } from '../core/model.ts';

@@ -1,19 +1,13 @@
 /** The editor's copy of the daemon's records, kept current by notifications. Does not use `vscode`. */
 
 import type { Connection } from '../../pages/connection.ts';
-import {
-  type Checkpoint,
-  INTERRUPTED_STATUSES,
-  LIVE_STATUSES,
-  type Notice,
-  type Project,
-  type Run,
-} from '../../protocol/domain.ts';
+import type { Checkpoint, Notice, Project, Run } from '../../protocol/domain.ts';
 import { type BranchSummary, branchList } from '../../protocol/messages/branch.ts';
 import { checkpointChanged, checkpointList } from '../../protocol/messages/checkpoint.ts';
 import { projectChanged, projectOpen } from '../../protocol/messages/project.ts';
 import { noticeRaised, runChanged, runList } from '../../protocol/messages/run.ts';
 import { sweepChanged, sweepList, sweepShow } from '../../protocol/messages/sweep.ts';
+import { INTERRUPTED_STATUSES, LIVE_STATUSES } from '../../protocol/status.ts';
 import type { SweepSummary } from '../../protocol/sweep.ts';
 
 /** Delay by which many runs that start or end together cause one request for the branches. */

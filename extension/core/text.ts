@@ -2,17 +2,11 @@
 
 import { alarmText, canGoOn } from '../../pages/run-facts.ts';
 import { alertNow } from '../../protocol/alerts.ts';
-import {
-  type Checkpoint,
-  ENDED_EARLY_STATUSES,
-  isCrash,
-  LIVE_STATUSES,
-  type Run,
-  STALLED_MS,
-} from '../../protocol/domain.ts';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { engineText } from '../../protocol/engine-words.ts';
 import { missingOf } from '../../protocol/ingredients.ts';
 import { troubleOf } from '../../protocol/soundness.ts';
+import { ENDED_EARLY_STATUSES, isCrash, LIVE_STATUSES, STALLED_MS } from '../../protocol/status.ts';
 import { visible } from '../../protocol/visible.ts';
 import {
   age,

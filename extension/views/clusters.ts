@@ -1,8 +1,9 @@
 /** View of clusters: each engine of a project with its runs, its queue and its nodes. */
 import * as vscode from 'vscode';
-import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import type { Run } from '../../protocol/domain.ts';
 import { engineText } from '../../protocol/engine-words.ts';
 import type { EngineJob, EngineNode } from '../../protocol/engines.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import { counted, integer } from '../../protocol/words.ts';
 import type { Cluster, ClustersModel } from '../core/clusters-model.ts';
 import type { Model } from '../core/model.ts';

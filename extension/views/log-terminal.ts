@@ -6,8 +6,9 @@ import * as vscode from 'vscode';
 import { nextLogPage } from '../../client/follow-log.ts';
 import { LogFilter } from '../../client/log-filter.ts';
 import type { Connection } from '../../pages/connection.ts';
-import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import type { Run } from '../../protocol/domain.ts';
 import { runChanged, runInput } from '../../protocol/messages/run.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import { oneLine, plain } from '../core/text.ts';
 
 /** Pause before a daemon that is away is asked again. */

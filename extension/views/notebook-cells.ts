@@ -1,7 +1,8 @@
 /** Status of a run on the cell of a notebook that makes it; a click opens the run's page. */
 import { relative, sep } from 'node:path';
 import * as vscode from 'vscode';
-import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import type { Run } from '../../protocol/domain.ts';
+import { LIVE_STATUSES } from '../../protocol/status.ts';
 import type { Model } from '../core/model.ts';
 import { lookOfRun, oneLine, plain } from '../core/text.ts';
 

@@ -1,7 +1,8 @@
 /** One life of a training in the allocation of a scheduler: runs its command, and ends with a code that has it started again. */
-import { isCrash } from '../../protocol/domain.ts';
+
 import { toWire } from '../../protocol/errors.ts';
 import type { ExitRecord, Launch } from '../../protocol/session.ts';
+import { isCrash } from '../../protocol/status.ts';
 import { AGAIN_CODE } from '../../protocol/task.ts';
 import type { SessionDirectory } from '../../session/directory.ts';
 import { type Attended, attend, recordEnd } from './attend.ts';

@@ -1,6 +1,7 @@
 /** Head of a run's page: its name, state and facts, and what can be done with it. */
-import { isCrash, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import type { Run } from '../../protocol/domain.ts';
 import { engineText, gpuHours } from '../../protocol/engine-words.ts';
+import { isCrash, LIVE_STATUSES } from '../../protocol/status.ts';
 import {
   age,
   alarmIn,

@@ -1,7 +1,7 @@
 /** Lenses above the call that starts a script, and hints with the newest values beside what it reports, of its runs. Pure. */
 import type { CodeLens, InlayHint } from 'vscode-languageserver-protocol';
-import { ENDED_EARLY_STATUSES } from '../../../protocol/domain.ts';
 import { isNotebook } from '../../../protocol/notebook.ts';
+import { ENDED_EARLY_STATUSES } from '../../../protocol/status.ts';
 import { bestText, integer, metric } from '../../../protocol/words.ts';
 import type { ScriptRuns } from '../facts.ts';
 import type { Anchors } from './anchors.ts';

@@ -5,7 +5,8 @@
 import { spawn } from 'node:child_process';
 import { hostname } from 'node:os';
 import { TOLD_CODES } from '../../../protocol/alerts.ts';
-import { LIVE_STATUSES, type Notice, type Run } from '../../../protocol/domain.ts';
+import type { Notice, Run } from '../../../protocol/domain.ts';
+import { LIVE_STATUSES } from '../../../protocol/status.ts';
 import type { Announcer } from '../context.ts';
 import { splitWords } from '../launch/command.ts';
 import { LastReadable } from './last-readable.ts';

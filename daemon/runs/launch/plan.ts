@@ -4,16 +4,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { inside } from '../../../base/inside.ts';
 import type { JobConfig } from '../../../protocol/config.ts';
-import {
-  type Checkpoint,
-  INTERRUPTED_STATUSES,
-  type Params,
-  type Run,
-  type RunOrigin,
-} from '../../../protocol/domain.ts';
+import type { Checkpoint, Params, Run, RunOrigin } from '../../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../../protocol/errors.ts';
 import { isModelName } from '../../../protocol/model-names.ts';
 import { isNotebook } from '../../../protocol/notebook.ts';
+import { INTERRUPTED_STATUSES } from '../../../protocol/status.ts';
 import { readHead } from '../../code/project.ts';
 import { isDiverged, newerThan, newestGood } from '../../store/maintenance/retention.ts';
 import { findJob, readConfig } from '../config.ts';

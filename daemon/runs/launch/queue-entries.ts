@@ -2,8 +2,9 @@
 
 import { join } from 'node:path';
 import type { JobConfig } from '../../../protocol/config.ts';
-import { isCrash, type Run } from '../../../protocol/domain.ts';
+import type { Run } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
+import { isCrash } from '../../../protocol/status.ts';
 import { integer } from '../../../protocol/words.ts';
 import type { RunFields } from '../../store/catalog/run-change.ts';
 import type { ProjectContext } from '../context.ts';

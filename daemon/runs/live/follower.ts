@@ -7,7 +7,7 @@ import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { readJson } from '../../../base/files.ts';
-import { type Checkpoint, type Run, type Session, STALLED_MS } from '../../../protocol/domain.ts';
+import type { Checkpoint, Run, Session } from '../../../protocol/domain.ts';
 import { isError } from '../../../protocol/errors.ts';
 import {
   CHECKPOINT_FILE,
@@ -15,6 +15,7 @@ import {
   checkpointFileSchema,
   type ExitRecord,
 } from '../../../protocol/session.ts';
+import { STALLED_MS } from '../../../protocol/status.ts';
 import { SET_ASIDE, type SessionDirectory } from '../../../session/directory.ts';
 import { isSetAside } from '../../../session/sweep.ts';
 import { isAlive, type SessionWatch, watchSession } from '../../../session/watch.ts';

@@ -2,9 +2,10 @@
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import * as v from 'valibot';
-import { LIVE_STATUSES, type Params, type Run, type Session } from '../../../protocol/domain.ts';
+import type { Params, Run, Session } from '../../../protocol/domain.ts';
 import { maskParams, maskWords } from '../../../protocol/secrets.ts';
 import { idSchema, type Launch } from '../../../protocol/session.ts';
+import { LIVE_STATUSES } from '../../../protocol/status.ts';
 import { SessionDirectory } from '../../../session/directory.ts';
 import { prunePrinted } from '../../../session/printed.ts';
 import { isSetAside } from '../../../session/sweep.ts';

@@ -1,7 +1,8 @@
 /** Exchanges runs and checkpoints with another store. What comes in is untrusted. */
 import type { MessagePort } from 'node:worker_threads';
-import { LIVE_STATUSES, type Proof, type Run, type Session } from '../../../protocol/domain.ts';
+import type { Proof, Run, Session } from '../../../protocol/domain.ts';
 import { TrainstashError, toWire, type WireError } from '../../../protocol/errors.ts';
+import { LIVE_STATUSES } from '../../../protocol/status.ts';
 import type { Points } from '../catalog/points.ts';
 import { readRun, readSession } from '../catalog/rows.ts';
 import {

@@ -4,8 +4,9 @@
  */
 
 import type { Database, Row, SqlValue } from '../../../base/sqlite.ts';
-import { type Checkpoint, LIVE_STATUSES, type Run, type Session } from '../../../protocol/domain.ts';
+import type { Checkpoint, Run, Session } from '../../../protocol/domain.ts';
 import type { BranchSummary } from '../../../protocol/messages/branch.ts';
+import { LIVE_STATUSES } from '../../../protocol/status.ts';
 import { readCheckpoint, readRun, readSession } from './rows.ts';
 
 export interface RunFilter {

@@ -8,20 +8,14 @@ import * as v from 'valibot';
 import { allocationSchema } from '../../../protocol/allocation.ts';
 import { namedRecord } from '../../../protocol/any-names.ts';
 import { gpuDemandSchema } from '../../../protocol/devices.ts';
-import {
-  type Checkpoint,
-  LIVE_STATUSES,
-  type Proof,
-  RESUMABLE_STATUSES,
-  type Run,
-  type Session,
-} from '../../../protocol/domain.ts';
+import type { Checkpoint, Proof, Run, Session } from '../../../protocol/domain.ts';
 import { ENGINE_TYPES } from '../../../protocol/engines.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { ingredientSchema } from '../../../protocol/ingredients.ts';
 import { nameProblem, namesProblem } from '../../../protocol/names.ts';
 import { skipSchema, TROUBLES } from '../../../protocol/rollback.ts';
 import { checkpointFileSchema, idSchema as id, objectIdSchema as object } from '../../../protocol/session.ts';
+import { LIVE_STATUSES, RESUMABLE_STATUSES } from '../../../protocol/status.ts';
 import type { CheckpointBody } from '../checkpoints/body.ts';
 import type { KeptFileBody } from '../checkpoints/restored-files.ts';
 import type { SavedRow } from '../objects/objects.ts';
