@@ -13,6 +13,8 @@ interface Step {
   name: string;
   words: [string, ...string[]];
   cwd?: string;
+  /** Prints its output also when it passes. */
+  tells?: boolean;
 }
 
 const steps: Step[] = [
@@ -20,7 +22,7 @@ const steps: Step[] = [
   { name: 'format and lint', words: ['biome', 'check', '--error-on-warnings', '.'] },
   { name: 'types', words: ['tsc', '-b'] },
   { name: 'unused code', words: ['knip'] },
-  { name: 'form', words: ['node', 'scripts/form.ts'] },
+  { name: 'form', words: ['node', 'scripts/form.ts'], tells: true },
   { name: 'kernels', words: ['node', 'scripts/kernels.mjs', '--check'] },
   ...(python.python
     ? [
@@ -35,7 +37,7 @@ const steps: Step[] = [
   { name: 'unit tests', words: ['vitest', 'run', '--project', 'unit', '--reporter', 'dot'] },
 ];
 
-const results = steps.map(({ name, words: [program, ...rest], cwd }) => {
+const results = steps.map(({ name, words: [program, ...rest], cwd, tells }) => {
   const started = performance.now();
   const ended = spawnSync(program, rest, {
     cwd: join(root, cwd ?? ''),
@@ -46,6 +48,7 @@ const results = steps.map(({ name, words: [program, ...rest], cwd }) => {
   if (!isGood) console.log(`\n── ${name} ──\n${ended.stdout ?? ''}${ended.stderr ?? ''}${ended.error ?? ''}`);
   const seconds = (performance.now() - started) / 1000;
   console.log(`${isGood ? '✔' : '✘'} ${name.padEnd(16)} ${seconds.toFixed(1).padStart(5)} s`);
+  if (isGood && tells) console.log(ended.stdout.trimEnd());
   return isGood;
 });
 if (!python.python) console.log(`– ruff and mypy    not run: ${python.why}`);
