@@ -1,5 +1,6 @@
 /** Reads facts from a checkpoint file's name: its kind, and when it was saved. Pure. */
 
+import { ARRAY_ENDINGS, endingIn, STATE_ENDINGS } from '../protocol/checkpoint-endings.ts';
 import { isPointer } from './pointers.ts';
 
 export interface NameFacts {
@@ -12,10 +13,9 @@ export interface NameFacts {
   reasons: string[];
 }
 
-/** Formats that hold training state and little else. */
-const STATE = /\.(pt|pth|pth\.tar|ckpt|safetensors|pdparams|pdopt|pdstates|keras|distcp)$/i;
+const STATE = endingIn(STATE_ENDINGS);
 /** Formats that also hold data; taken only if the name suggests a checkpoint. */
-const GENERAL = /\.(bin|h5|hdf5|npz|msgpack|index|data-\d{5}-of-\d{5})$/i;
+const GENERAL = endingIn([...ARRAY_ENDINGS, 'bin', 'msgpack', 'index', String.raw`data-\d{5}-of-\d{5}`]);
 const SPEAKING = /(checkpoint|ckpt|model|weights|params|epoch|step|best|last|latest|optimizer|state)/i;
 const TEMPORARY = /(^\.|\.tmp|\.part|\.incomplete|~$|^tmp)/i;
 

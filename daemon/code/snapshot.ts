@@ -8,6 +8,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, syml
 import { join, resolve } from 'node:path';
 import { inside } from '../../base/inside.ts';
 import { Pending } from '../../base/pending.ts';
+import { ARRAY_ENDINGS, endingIn, STATE_ENDINGS } from '../../protocol/checkpoint-endings.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { GitError, type GitOptions, git, requireObjectId } from './git.ts';
@@ -19,7 +20,8 @@ const MAX_TOTAL_BYTES = 50 << 20;
 
 /** Output of trainings and tools that git may not ignore: it is not code, and changes with each run. */
 const TOOL_OUTPUT =
-  /(^|\/)(__pycache__|\.ipynb_checkpoints|\.pytest_cache|\.mypy_cache|wandb|mlruns|lightning_logs)\/|\.py[co]$|\.(pt|pth|ckpt|safetensors|pdparams|pdopt|h5|keras|npz)$|(^|\/)events\.out\.tfevents\./;
+  /(^|\/)(__pycache__|\.ipynb_checkpoints|\.pytest_cache|\.mypy_cache|wandb|mlruns|lightning_logs)\/|\.py[co]$|(^|\/)events\.out\.tfevents\./;
+const CHECKPOINT = endingIn([...STATE_ENDINGS, ...ARRAY_ENDINGS]);
 
 export interface Snapshot {
   /** Tree id in the shadow repository. */
@@ -68,7 +70,7 @@ async function snapshotNow(root: string, store: string): Promise<Snapshot> {
     list('--others', '--exclude-standard'),
     askGit(['status', '--porcelain', '--untracked-files=no'], { cwd: root }),
   ]);
-  const untracked = others.filter((path) => !TOOL_OUTPUT.test(path));
+  const untracked = others.filter((path) => !TOOL_OUTPUT.test(path) && !CHECKPOINT.test(path));
   const { paths, leftOut } = selectFiles(root, [...new Set([...tracked, ...untracked])]);
   const shadow = await openShadow(store);
   // One index for each worktree: git then rehashes only the files that changed since the last snapshot.

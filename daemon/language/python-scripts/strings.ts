@@ -1,11 +1,13 @@
 /** Strings of a script that name a checkpoint: paths of files, and what a script resumes from. */
+import { ARRAY_ENDINGS, endingIn, STATE_ENDINGS } from '../../../protocol/checkpoint-endings.ts';
 import { keyOf } from './flow.ts';
 import type { Constant, Module } from './nodes.ts';
 import { walk } from './nodes.ts';
 import { isInit } from './syntax.ts';
 
-/** Endings of files that the viewer opens (`customEditors` in package.json), and of other weights. */
-const ENDINGS = /\.(pt|pth|ckpt|safetensors|pdparams|pdopt|h5|hdf5|keras|npz|bin)$/i;
+const ENDINGS = [...STATE_ENDINGS, ...ARRAY_ENDINGS, 'bin'];
+const IN_NAME = endingIn(ENDINGS);
+const IN_TEXT = endingIn(ENDINGS, '["\']');
 const ADAPTERS = new Set(['trainstash.attach', 'trainstash.keras', 'trainstash.paddle']);
 /** Number of strings above which a script is rather data. */
 const MOST = 2_000;
@@ -20,12 +22,12 @@ export interface CheckpointString {
 }
 
 export function isCheckpointName(name: string): boolean {
-  return ENDINGS.test(name);
+  return IN_NAME.test(name);
 }
 
 /** Tells cheaply whether a text may have such a string. */
 export function mayHoldStrings(text: string): boolean {
-  return /\.(pt|pth|ckpt|safetensors|pdparams|pdopt|h5|hdf5|keras|npz|bin)["']/i.test(text);
+  return IN_TEXT.test(text);
 }
 
 export function checkpointStringsOf(module: Module): CheckpointString[] {
