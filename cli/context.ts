@@ -99,7 +99,7 @@ export class Context {
     return ask(this, `${text}\nDo you know where it comes from, and do you want to use it?`);
   }
 
-  /** Returns the named run, else the only live one, else the newest. */
+  /** Returns `name`, else the number of the only live run, else that of the newest. */
   async runOrDefault(name: string | undefined): Promise<string> {
     if (name !== undefined) return name;
     const { runs } = await (await this.project()).request(runList, { root: this.root, drafts: true, limit: 50 });
