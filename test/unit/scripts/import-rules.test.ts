@@ -56,8 +56,9 @@ test('each folder with more than five files has a README of at most 25 lines', (
   const tops = new Set(
     [...FOLDERS, 'bench', 'docs', 'test', 'python', 'scripts'].map((folder) => folder.split('/')[0]!),
   );
-  // Scripts that tests read or start are described in the folder above; python/README.md is the package's page on PyPI.
-  const isData = /(^|\/)(scripts|loop_variables|fixtures)(\/|$)/;
+  // Scripts that tests read or start, and unit tests by folder, are described in the folder above; python/README.md is the package's
+  // page on PyPI.
+  const isData = /(^|\/)(scripts|loop_variables|fixtures)(\/|$)|^test\/unit\//;
   const folders = [...tops]
     .flatMap((top) => [top, ...foldersBelow(top)])
     .filter((name) => name === 'scripts' || (!isData.test(name) && name !== 'python'));
