@@ -24,12 +24,12 @@ export async function environmentOfThen(
   const wanted = context.args.text('environment');
   if (wanted === undefined || wanted === 'now') return {};
   if (wanted !== 'then') throw new UsageError('--environment is then or now.');
-  if (code !== 'then') throw new UsageError('--environment then belongs to the code of then: add --code then.');
+  if (code !== 'then') throw new UsageError('--environment then is for the original code only: add --code then.');
   const { root } = context;
   const asked = { root, environment: context.environment(), interpreter, run, from };
-  printError('Making the environment of then. This can take minutes; Ctrl-C ends it.\n');
+  printError('Making the original environment. This can take minutes; Ctrl-C ends it.\n');
   const made = await requestTask(client, runEnvironment, asked, 'packages', integer);
-  const words = made.isNew ? 'Made from the lock file of then' : 'It is there already';
+  const words = made.isNew ? 'Made from the original lock file' : 'It is there already';
   printError(`${words} (${made.lock}): ${safe(made.folder)}\n`);
   return { interpreter: made.python };
 }

@@ -278,7 +278,7 @@ function settingsOf({ args }: Context): Partial<RemoteSettings> {
 }
 
 function settingsLine({ name, push, bytesPerSecond }: RemoteSummary): string {
-  const sends = push === 'none' ? 'only what jobs or you push is sent' : `sends ${push} of runs whose job says nothing`;
+  const sends = push === 'none' ? 'only what jobs or you push is sent' : `sends ${push} of runs whose job does not say`;
   const limit = bytesPerSecond === null ? 'without a limit' : `at most ${bytes(bytesPerSecond)} a second`;
   return `${safe(name)}: ${sends}, ${limit}.`;
 }

@@ -23,7 +23,7 @@ export async function* watchTrial(engine: Engine, job: string, place: string): A
   const missing = EXPECTED.filter((what) => !found.some((one) => one.what === what));
   const shown = lastLine(printed) || 'it printed nothing';
   if (isDone && missing.length > 0)
-    yield { what: 'output', isFine: false, text: `the job ended without a word of ${missing.join(', ')}: ${shown}` };
+    yield { what: 'output', isFine: false, text: `the job ended without reporting ${missing.join(', ')}: ${shown}` };
   if (state?.phase === 'pending' || state?.phase === 'running') {
     await engine.cancel(job);
     const text = `after a minute it is ${state.phase} (${state.reason || 'no reason given'}); it was cancelled`;

@@ -28,7 +28,7 @@ const configSchema = v.object({
   profile: v.optional(v.string()),
   id: idSchema,
   addedAt: v.number(),
-  /** Checkpoints that are sent there by themselves, of runs whose job says nothing. */
+  /** Checkpoints that are sent there by themselves, of runs whose job does not say. */
   push: v.optional(v.picklist(PUSH_CHOICES), 'none'),
   /** Place of the key of an encrypted remote; null: it is not encrypted. */
   key: v.optional(v.nullable(keySchema), null),

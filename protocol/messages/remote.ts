@@ -16,7 +16,7 @@ export interface RemoteState {
 }
 
 export interface RemoteSettings {
-  /** Checkpoints that are sent by themselves, of runs whose job says nothing. */
+  /** Checkpoints that are sent by themselves, of runs whose job does not say. */
   push: PushChoice;
   /** Limit of what is sent and received in a second; null: there is none. */
   bytesPerSecond: number | null;

@@ -90,7 +90,7 @@ export const runResume = request<Run>()('run/resume', v.object({ ...resumeOption
 
 /**
  * Makes the environment that the lock file of a checkpoint's own code describes, in Trainstash's folder; an earlier one is kept. Its
- * Python is the `interpreter` of a resume with the code of then. Fails with `environmentFailed`; then no part of it is left.
+ * Python is the `interpreter` of a resume with the original code. Fails with `environmentFailed`; then no part of it is left.
  */
 export const runEnvironment = request<{ python: string; folder: string; lock: string; isNew: boolean }>()(
   'run/environment',

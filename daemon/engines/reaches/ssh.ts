@@ -227,7 +227,7 @@ export class SshReach implements Reach {
   }
 
   #unreachable(said: string): TrainstashError<'engineUnreachable'> {
-    const reason = said.trim().split('\n').at(-1)?.slice(0, 300) || 'ssh has ended without a word';
+    const reason = said.trim().split('\n').at(-1)?.slice(0, 300) || 'ssh ended without a message';
     return unreachable(this.#engine, `${this.#host}: ${reason}`);
   }
 }

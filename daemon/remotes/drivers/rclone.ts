@@ -139,7 +139,7 @@ export class RcloneDriver implements Driver {
 
   #failed({ said }: Ended): TrainstashError {
     const lines = said.split('\n').map((line) => line.replace(/^[\d/]+ [\d:]+ /, '').trim());
-    return unreachable(this.#name, `rclone: ${lines.filter(Boolean).at(-1) ?? 'it has failed without a word'}`);
+    return unreachable(this.#name, `rclone: ${lines.filter(Boolean).at(-1) ?? 'it failed without a message'}`);
   }
 
   #spawn(words: string[], input: Uint8Array | undefined, maxBytes: number, signal?: AbortSignal): Promise<Ended> {

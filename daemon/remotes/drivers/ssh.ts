@@ -304,5 +304,5 @@ function foldersOf(folder: string): string[] {
 /** Returns the last line that ssh has printed, without the frames of its warnings. */
 function lastLine(said: string): string {
   const lines = said.split(/\r?\n/).map((line) => line.replace(/^@+|@+$/g, '').trim());
-  return lines.filter(Boolean).at(-1) ?? 'it has ended without a word';
+  return lines.filter(Boolean).at(-1) ?? 'it ended without a message';
 }

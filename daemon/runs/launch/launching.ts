@@ -60,7 +60,7 @@ export interface Launching {
   /** Identity of the tree as just measured. */
   measured: Measured;
   debugger?: readonly string[];
-  /** Code of then, to run instead of that in the tree. */
+  /** The original code, to run instead of that in the tree. */
   original?: OriginalCode | null;
   /** Batches to leave out, after a rollback. */
   skip?: Skip | null;

@@ -71,7 +71,7 @@ export function originalCodeNotices(
   const lock = isOfThen ? null : lockOfThen(folder, root);
   const others =
     lock &&
-    `Its ${lock} is not today's, and its packages are today's. \`trainstash resume ${number} --code then --environment then\` installs those of then, in a folder of Trainstash's own.`;
+    `Its ${lock} is not today's, and its packages are today's. \`trainstash resume ${number} --code then --environment then\` installs the original ones, in a folder of Trainstash's own.`;
   return [
     { code: 'originalCode', level: codeLeftOut.length > 0 ? 'warning' : 'info', text },
     ...(others ? [{ code: 'otherPackages', level: 'warning' as const, text: others }] : []),

@@ -60,7 +60,7 @@ export interface Plan {
   passedOver: Checkpoint[];
   /** Identity of the tree now. */
   measured: Measured;
-  /** Code of then, where that was asked for. */
+  /** The original code, where that was asked for. */
   original: OriginalCode | null;
 }
 

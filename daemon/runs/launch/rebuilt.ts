@@ -1,5 +1,5 @@
 /**
- * Rebuilds the packages that belong to original code: an environment beside its private copy, as the lock file of then says. Only
+ * Rebuilds the packages that belong to original code: an environment beside its private copy, as the original lock file says. Only
  * where a person asks for it. The user's own environments are left alone.
  */
 import { createHash, randomBytes } from 'node:crypto';
@@ -140,7 +140,7 @@ function requireChangeable({ job, run }: Omit<Plan, 'original'>, lock: Lock): vo
 interface Place {
   copy: string;
   folder: string;
-  /** Python of then; null: it is gone. */
+  /** The original Python; null: it is gone. */
   python: string | null;
   root: string;
   asked: Asked;
@@ -155,7 +155,7 @@ async function install(lock: Lock, place: Place, watcher: Watcher): Promise<void
     if (found !== null) return found;
     throw new TrainstashError(
       'commandMissing',
-      `The environment of then is made from its ${lock} by \`${program}\`, which is not on the PATH. Nothing was started. Install it, or leave \`--environment then\` out to train with today's packages.`,
+      `The original environment is made from its ${lock} by \`${program}\`, which is not on the PATH. Nothing was started. Install it, or leave \`--environment then\` out to train with today's packages.`,
       { program, searched: [] },
     );
   };
@@ -190,7 +190,7 @@ function failed(lock: Lock, words: readonly string[], { code, output }: Ended): 
   const how = code === 0 ? 'ended, but made no Python' : `ended with ${code}`;
   return new TrainstashError(
     'environmentFailed',
-    `The environment of then could not be made from its ${lock}: \`${words.join(' ')}\` ${how}. Nothing was started, and no part of it is left; without \`--environment then\` the run trains with today's packages.${tail === '' ? '' : ` The output:\n${tail}`}`,
+    `The original environment could not be made from its ${lock}: \`${words.join(' ')}\` ${how}. Nothing was started, and no part of it is left; without \`--environment then\` the run trains with today's packages.${tail === '' ? '' : ` The output:\n${tail}`}`,
     { output: tail },
   );
 }
