@@ -11,6 +11,7 @@ import { unruledFolders } from './import-rules.ts';
 
 const MOST_LINES = 400;
 const MOST_LINES_OF_A_FUNCTION = 80;
+const MOST_LINES_OF_A_SCRIPT = 15;
 const SOURCES = '**/*.{ts,tsx,mts,mjs,js,css,py}';
 const NOT_OURS = /^(\.|node_modules$|dist$|out$|native$)/;
 /** Folders whose code acts on errors. Tests may look at sentences: they are what a person reads. */
@@ -29,6 +30,14 @@ const MATCHES_TEXT = [
 /** Lists the lines (from 1) on which code decides by the text of a message. */
 export function matchesOfText(text: string): number[] {
   return text.split('\n').flatMap((line, i) => (MATCHES_TEXT.some((pattern) => pattern.test(line)) ? [i + 1] : []));
+}
+
+/** Lists the lines (from 1) at which a string holds a longer script in Python: no editor, linter or debugger sees it there. */
+export function scriptsInStrings(text: string, most = MOST_LINES_OF_A_SCRIPT): number[] {
+  return [...text.matchAll(/`[^`]*`/g)]
+    .filter(([literal]) => /^(import|from) \w[\w., ]*$/m.test(literal) && !/;$/m.test(literal))
+    .filter(([literal]) => literal.split('\n').length - 2 > most)
+    .map(({ index }) => text.slice(0, index).split('\n').length);
 }
 
 /** Lists functions of Python above the limit, as line (from 1) and name. */
@@ -68,6 +77,9 @@ export function findings(root: string): Record<string, string[]> {
     [`functions above ${MOST_LINES_OF_A_FUNCTION} lines in Python`]: python.flatMap(({ path, text }) =>
       longFunctions(text).map((place) => `${path}:${place}`),
     ),
+    [`scripts in Python above ${MOST_LINES_OF_A_SCRIPT} lines in strings of TypeScript`]: files
+      .filter(({ path }) => path.endsWith('.ts'))
+      .flatMap(({ path, text }) => scriptsInStrings(text).map((line) => `${path}:${line}`)),
     'folders without an import rule': unruledFolders(root),
     'folders of extension/ that import each other in a circle': foldersInCircles(root, 'extension'),
     'places that decide by the text of a message': files

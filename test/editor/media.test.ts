@@ -1,4 +1,5 @@
 /** Images, histograms, tables and texts on the page of a run, by step, and side by side in a comparison. */
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -6,6 +7,7 @@ import { commandFixture, start } from '../support/commands.ts';
 import { openProject, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
+import { trainerText } from '../support/trainer-text.ts';
 import { openRunPage, untilRow, useWorkbench } from '../support/workbench.ts';
 
 /** Part of a decoded image, as a browser has it. */
@@ -16,27 +18,7 @@ interface Drawn {
 const workbench = useWorkbench();
 
 /** Logs one thing of each kind at 20 steps; the image is a ramp that brightens. */
-const SCRIPT = `
-import sys
-import numpy as np
-import torch
-import trainstash
-
-seed = int(sys.argv[1])
-model = torch.nn.Linear(4, 2)
-run = trainstash.init(model=model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), every="20 steps")
-noise = np.random.default_rng(seed)
-for step in range(1, 21):
-    run.step(loss=1.0 / step)
-    if step % 5 == 0:
-        ramp = np.tile(np.linspace(0, step / 20, 24), (16, 1))
-        run.log(
-            image={"ramp": ramp, "hostile": b"\\x89PNG\\r\\n\\x1a\\n" + b"\\0" * 40},
-            histogram={"weights": noise.normal(size=500)},
-            table=[{"digit": i, "guess": (i + seed) % 10, "sure": 1 / (i + 1)} for i in range(30)],
-            text=f"<img src=x onerror=alert(1)> at step {step} of seed {seed}",
-        )
-`;
+const SCRIPT = trainerText('logs_media.py');
 
 test('what a run logs beside numbers is on its page, by step, and side by side in a comparison', async (context) => {
   if (!workbench.parts) return context.skip();

@@ -1,4 +1,5 @@
 /** A session directory on a disk that fills up: reported events are not lost, and no file is truncated. */
+
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { temporaryFolder, until } from '../support/folder.ts';
 import { PACKAGE, PYTHON, pythonLaunch, runPython } from '../support/python.ts';
 import { fill, onSmallDisk, smallDisk } from '../support/small-disk.ts';
 import { events, inbox, losses, makeLaunch, startTrainer } from '../support/trainer.ts';
+import { trainerText } from '../support/trainer-text.ts';
 
 const LONG = 'x'.repeat(9_000);
 
@@ -77,29 +79,8 @@ onSmallDisk('a Python script’s events wait for room, and its JSON files are wh
   const disk = smallDisk(1);
   const directory = SessionDirectory.create(join(disk, 'sessions'), makeLaunch());
   const target = join(disk, 'file.json');
-  const program = `
-import json, os, sys
-from trainstash.session import Session, write_json
-session = Session(sys.argv[1], {}, alone=False)
-say = lambda step: session.notice("test", "warning", "${LONG}", step)
-write_json(sys.argv[2], {"number": 1})
-say(1)
-with open(sys.argv[3], "wb", buffering=0) as filler:
-    try:
-        while filler.write(bytes(65536)): pass
-    except OSError:
-        pass
-for step in range(2, 6): say(step)
-try:
-    write_json(sys.argv[2], {"text": "${LONG}"})
-    print("written")
-except OSError:
-    pass
-for _ in range(100): session.flush()
-os.remove(sys.argv[3])
-say(6)
-`;
-  const { stdout, stderr } = spawnSync(PYTHON, ['-c', program, directory.path, target, join(disk, 'filler')], {
+  const program = trainerText('events_on_full_disk.py');
+  const { stdout, stderr } = spawnSync(PYTHON, ['-c', program, directory.path, target, join(disk, 'filler'), LONG], {
     env: { ...process.env, PYTHONPATH: PACKAGE, PYTHONDONTWRITEBYTECODE: '1' },
     encoding: 'utf8',
   });
@@ -179,28 +160,4 @@ describe('a disk that has no room for checkpoints', () => {
   );
 });
 
-const PYTHON_SCRIPT = `
-import os, torch, torch.nn as nn
-import trainstash
-torch.set_num_threads(1)
-model = nn.Linear(64, 64)
-optimizer = torch.optim.Adam(model.parameters())
-run = trainstash.init(model=model, optimizer=optimizer)
-while run.steps < 30:
-    optimizer.zero_grad(); loss = model(torch.randn(4, 64)).pow(2).mean(); loss.backward(); optimizer.step()
-    run.step(loss=loss)
-    if run.steps == 12:
-        run._engine.checkpoints.join()
-        with open(os.environ["FILLER"], "wb", buffering=0) as filler:
-            try:
-                while filler.write(bytes(65536)): pass
-            except OSError:
-                pass
-            filler.truncate(filler.tell() - int(os.environ["LEFT"]))
-    if run.steps == 14:
-        open(os.path.join(run._engine.session.path, "control"), "w").write('{"seq": 1, "pause": true}')
-        run._engine.boundary.polled = 0
-# What it prints goes to the same disk, whose last bytes the checkpoint that is tried just now may have.
-run._engine.checkpoints.join()
-print("FINAL", run.steps, flush=True)
-`;
+const PYTHON_SCRIPT = trainerText('trains_on_full_disk.py');

@@ -1,4 +1,5 @@
 /** Metrics of every kind of double, from each producer through its files, the daemon and the store to a client. */
+
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client as Agent } from '@modelcontextprotocol/client';
@@ -21,6 +22,7 @@ import { bitsOf, doubles } from '../support/doubles.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { PACKAGE, PYTHON, pythonLaunch, runPython } from '../support/python.ts';
 import { DIST, events, inbox } from '../support/trainer.ts';
+import { trainerText } from '../support/trainer-text.ts';
 
 const COUNT = 1_500;
 const EDGES = [Number.NaN, Infinity, -Infinity, -0, 5e-324, -1.7976931348623157e308];
@@ -90,30 +92,7 @@ for step, value in enumerate(values[${COUNT}:], ${COUNT + 1}):
 
   test('by the Python package, of any type, reaches a client unchanged', async () => {
     const values = [...doubles(COUNT), ...EDGES];
-    const fixture = fixtureWith(
-      `${READ}
-import decimal, fractions, numpy, trainstash
-class Model:
-    def state_dict(self): return {}
-    def load_state_dict(self, state): pass
-class Pair:
-    def item(self): raise RuntimeError('a Tensor with 2 elements cannot be converted to Scalar')
-def typed(step, value):
-    kind = step % 6
-    if kind == 1: return numpy.float64(value)
-    if kind == 2: return numpy.array([value])
-    if kind == 3: return decimal.Decimal(value)
-    if kind == 4 and value - value == 0 and value != 0: return fractions.Fraction(value)
-    if kind == 5 and value - value == 0 and value == int(value) and value != 0: return int(value)
-    return value
-run = trainstash.init(model=Model())
-for step, value in enumerate(values, 1):
-    run.step(x=typed(step, value), pair=Pair(), none=None)
-run.log(huge=10 ** 5000, flag=True, odd=2 ** 53 + 1)
-run.checkpoint()
-`,
-      values,
-    );
+    const fixture = fixtureWith(trainerText('typed_values.py'), values);
     const client = await openProject(fixture);
     const run = await start(client, fixture, [PYTHON, 'train.py'], {
       environment: { ...environment(), PYTHONPATH: PACKAGE, PYTHONDONTWRITEBYTECODE: '1' },

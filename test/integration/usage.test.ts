@@ -1,4 +1,5 @@
 /** Samples of what a run uses of the machine: taken beside it, and shown with it. */
+
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -7,6 +8,7 @@ import { commandFixture, start } from '../support/commands.ts';
 import { isAlive, openProject, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
+import { trainerText } from '../support/trainer-text.ts';
 
 /** Prints lines as the real one does with `--loop-ms`, and notes its process. */
 const NVIDIA_SMI = `#!/bin/sh
@@ -67,31 +69,7 @@ test.skipIf(process.platform !== 'linux')(
 );
 
 /** Trains on data that takes longer to read than a step takes, until it is told to end. */
-const WAITING = `
-import os, time
-import torch
-import trainstash
-
-model = torch.nn.Linear(2, 1)
-optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-
-class Slow(torch.utils.data.Dataset):
-    def __len__(self):
-        return 8
-    def __getitem__(self, at):
-        time.sleep(0.02)
-        return torch.ones(2) * at
-
-run = trainstash.init(model=model, optimizer=optimizer)
-for x in run.forever(torch.utils.data.DataLoader(Slow(), batch_size=4)):
-    loss = model(x).square().mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    run.step(loss=loss)
-    if os.path.exists("end"):
-        break
-`;
+const WAITING = trainerText('waits_for_data.py');
 
 test('how long a PyTorch loop waits for its data is told beside what it uses', async (context) => {
   if (!PYTHON) return context.skip('there is no Python with torch');

@@ -1,4 +1,5 @@
 /** A training for engines, whose weights are the sum of what it saw: a step that was done twice or not at all shows. */
+
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '../../client/connect.ts';
@@ -8,36 +9,14 @@ import { afterwards } from './cleanup.ts';
 import { type Fixture, gitProject, makeFixture, openProject, show } from './daemon.ts';
 import { until } from './folder.ts';
 import { PYTHON } from './python.ts';
+import { trainerText } from './trainer-text.ts';
 
+/** Number of steps in `test/trainers/for_engines.py`. */
 export const STEPS = 3_000;
 /** Sum of what the training saw, as it prints it at its end. */
 export const TOTAL = `total ${(STEPS * (STEPS - 1)) / 2}`;
-/** Time that each checkpoint takes from `slowDown` on. */
-const SLOW_SECONDS = 8;
 /** It goes slowly until a file is there, so that it lives for as long as a test looks at it. */
-const SCRIPT = `import os, time, trainstash
-
-class Slow:
-    def state_dict(self):
-        if 'run' in globals() and os.path.exists(run.params['go'] + '.slow'):
-            time.sleep(${SLOW_SECONDS})
-        return {}
-
-    def load_state_dict(self, state):
-        pass
-
-run = trainstash.init(params={'lr': 1.0, 'go': ''}, every="20 steps", slow=Slow())
-state = run.state(total=0)
-print('begins at', run.steps, flush=True)
-for x in run.batches(list(range(${STEPS}))):
-    state.total += x
-    run.step(loss=1.0 / (1 + run.steps))
-    if run.steps % 10 == 0:
-        print('seen', run.steps, time.time(), flush=True)
-    if not os.path.exists(run.params['go']):
-        time.sleep(0.05)
-print('total', state.total, 'lr', run.params['lr'], flush=True)
-`;
+const SCRIPT = trainerText('for_engines.py');
 
 export interface OnEngine {
   fixture: Fixture;

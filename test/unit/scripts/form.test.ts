@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { foldersInCircles } from '../../../scripts/folder-circles.ts';
-import { findings, longFunctions, matchesOfText } from '../../../scripts/form.ts';
+import { findings, longFunctions, matchesOfText, scriptsInStrings } from '../../../scripts/form.ts';
 import { temporaryFolder } from '../../support/folder.ts';
 
 test.each([
@@ -29,6 +29,13 @@ test('a function of Python ends where another line stands at its indentation, an
   const body = (lines: number) => Array.from({ length: lines }, () => '        a = 1').join('\n');
   const text = `class A:\n    def short(self):\n${body(2)}\n\n    def long(\n        self,\n    ) -> None:\n${body(4)}\n\n\nb = 2\n`;
   expect(longFunctions(text, 6)).toEqual(['6 long']);
+});
+
+test('a script in Python belongs into a file, unless it is short', () => {
+  const script = (lines: number) => `const A = \`\nimport sys\n${'print(1)\n'.repeat(lines)}\`;\n`;
+  expect(scriptsInStrings(`// first\n${script(5)}`, 5)).toEqual([2]);
+  expect(scriptsInStrings(script(4), 5)).toEqual([]);
+  expect(scriptsInStrings(`const A = \`\nimport sys;\n${'print(1)\n'.repeat(9)}\`;\n`, 5)).toEqual([]);
 });
 
 test('folders are in a circle if their imports lead back, over whatever folder', () => {
