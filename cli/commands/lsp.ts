@@ -7,7 +7,7 @@ import { printError } from '../output.ts';
 export const lspCommands: Record<string, Command> = {
   lsp: {
     summary: 'serve an editor (Language Server Protocol) on stdin and stdout',
-    usage: '',
+    usage: '[--stdio]',
     // Some editors pass it to each server.
     options: { stdio: { type: 'boolean' } },
     words: [0, 0],

@@ -46,6 +46,10 @@ const START_OPTIONS = {
   python: { type: 'string' },
   ...TRUST_OPTION,
 } as const;
+const START_USAGE =
+  '[--on ENGINE] [--nodes N] [--backend NAME] [--python PATH] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [--restarts N] [--trust]';
+const RESUME_USAGE = `[--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] ${START_USAGE}`;
+
 const RESUME_OPTIONS = {
   ...START_OPTIONS,
   from: { type: 'string' },
@@ -57,8 +61,7 @@ const RESUME_OPTIONS = {
 export const runningCommands: Record<string, Command> = {
   run: {
     summary: 'start a training: a job, or any command after --',
-    usage:
-      'JOB | -- COMMAND…  [-p|--param NAME=VALUE]… [--on ENGINE] [--nodes N] [--array NAME=A,B] [--backend NAME] [--python PATH] [--seed N] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [--urgent [--yes]] [--restarts N] [--no-daemon] [--trust]',
+    usage: `JOB | -- COMMAND…  [-p|--param NAME=VALUE]… [--array NAME=A,B] [--seed N] ${START_USAGE} [--urgent [--yes]] [--no-daemon]`,
     acceptsCommand: true,
     options: {
       ...START_OPTIONS,
@@ -108,8 +111,7 @@ export const runningCommands: Record<string, Command> = {
   },
   resume: {
     summary: 'continue a run from a checkpoint',
-    usage:
-      '[RUN[@STEP] | REMOTE/RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--code then [--environment then]] [--yes] [--trust] [--on ENGINE] [--nodes N] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [-- COMMAND…]',
+    usage: `[RUN[@STEP] | REMOTE/RUN[@STEP]] ${RESUME_USAGE} [--code then [--environment then]] [-- COMMAND…]`,
     acceptsCommand: true,
     options: { ...RESUME_OPTIONS, code: { type: 'string' }, environment: { type: 'string' } },
     words: [0, 1],
@@ -129,8 +131,7 @@ export const runningCommands: Record<string, Command> = {
   },
   fork: {
     summary: 'start a new run from a checkpoint of another run',
-    usage:
-      'RUN[@STEP] | REMOTE/RUN[@STEP] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--yes] [--trust] [--on ENGINE] [--nodes N] [--detach]',
+    usage: `RUN[@STEP] | REMOTE/RUN[@STEP] ${RESUME_USAGE}`,
     options: RESUME_OPTIONS,
     words: [1, 1],
     async run(context) {

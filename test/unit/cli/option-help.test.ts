@@ -13,6 +13,15 @@ test('each option of each command is explained', () => {
   expect(missing).toEqual([]);
 });
 
+test('the usage of each command names all of its options', () => {
+  const missing = Object.entries(commands).flatMap(([name, { options, usage }]) =>
+    Object.entries(options)
+      .filter(([option, { short }]) => !usage.includes(`--${option}`) && !(short && usage.includes(`-${short}`)))
+      .map(([option]) => `${name} --${option}`),
+  );
+  expect(missing).toEqual([]);
+});
+
 test('each command has examples that it accepts, in 80 columns, with each option that takes a value', () => {
   for (const [name, command] of Object.entries(commands)) {
     const lines = EXAMPLES[name] ?? [];
