@@ -14,7 +14,7 @@ import { metricsApi } from './api/metrics.ts';
 import { openObjects, openOrRebuild } from './api/opening.ts';
 import { Parts } from './api/parts.ts';
 import { runsApi } from './api/runs.ts';
-import { upkeepApi } from './api/upkeep.ts';
+import { upkeepApi } from './api/maintenance.ts';
 import type { Catalog } from './catalog/catalog.ts';
 import { Metrics } from './catalog/metrics.ts';
 import { Writing } from './checkpoints/writing.ts';

@@ -8,7 +8,7 @@ import { toWire } from '../../protocol/errors.ts';
 import { compareContents } from './compare.ts';
 import { type Content, openContent } from './content.ts';
 import { exportOriginal, exportTensors } from './export.ts';
-import { findStructure } from './looking.ts';
+import { findStructure } from './find-structure.ts';
 import type { ContentMessage, ContentRequest, ContentResults, ContentSetup } from './requests.ts';
 import { StoreReader } from './stored-file.ts';
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from trainstash.alone import find_store
+from trainstash.unmanaged import find_store
 from trainstash.head import Head, read_head
 
 

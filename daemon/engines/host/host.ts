@@ -5,7 +5,7 @@ import { AnswerLost, type Engine, type JobState, type Submission, type Submitted
 import { notCancelled, notTaken, unreachable, unusable } from '../errors.ts';
 import { inOrder, JobFolders, jobIds } from '../job-folders.ts';
 import type { Ran, Reach } from '../reach.ts';
-import { lastLine, watchTrial } from '../trial.ts';
+import { lastLine, watchTrial } from '../test-job.ts';
 import { AGENT, AGENT_SCRIPT, jobScript, SCRIPT_FILE, SECRETS_FILE, secretsScript } from './script.ts';
 import { type HostJob, jobsIn } from './states.ts';
 

@@ -9,7 +9,7 @@ import { notCancelled, notTaken, unreachable, unusable } from '../errors.ts';
 import { inOrder, JobFolders, jobIds } from '../job-folders.ts';
 import type { Reach } from '../reach.ts';
 import { exportLines, nodeLines, programText, quoted, UNSET } from '../script.ts';
-import { watchTrial } from '../trial.ts';
+import { watchTrial } from '../test-job.ts';
 import { type Answer, ask } from './rest.ts';
 import { fieldsOf, jobsIn, reasonIn } from './states.ts';
 

@@ -4,7 +4,7 @@ import { isError, type TrainstashError } from '../../../protocol/errors.ts';
 import { AnswerLost, type Engine, type JobState, type Submission, type Submitted, type TestStep } from '../contract.ts';
 import { notCancelled, notTaken, unreachable, unusable } from '../errors.ts';
 import type { Ran, Reach } from '../reach.ts';
-import { lastLine as lastLineOf, watchTrial } from '../trial.ts';
+import { lastLine as lastLineOf, watchTrial } from '../test-job.ts';
 import { loadOf, NODE_WORDS, QUEUE_WORDS } from './load.ts';
 import { commentOf, refusedOption, sbatchWords, scriptOf } from './script.ts';
 import { FIND_WORDS, jobsWith, killWaitIn, mayRequeue, SQUEUE_WORDS, statesIn, submittedId } from './states.ts';

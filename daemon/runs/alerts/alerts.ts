@@ -3,7 +3,7 @@ import { statfs } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
 import { ALERT_CODES, type AlertCode } from '../../../protocol/alerts.ts';
 import type { Run } from '../../../protocol/domain.ts';
-import type { LaunchNotice } from '../live/said.ts';
+import type { LaunchNotice } from '../live/notices.ts';
 import { LastReadable } from './last-readable.ts';
 import { countFinite, type Finite, judge } from './rules.ts';
 

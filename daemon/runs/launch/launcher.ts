@@ -17,7 +17,7 @@ import type { Away } from '../live/follower.ts';
 import { watchLimits } from '../live/limits.ts';
 import { LiveRun } from '../live/live-run.ts';
 import { nextRestart } from '../live/restart.ts';
-import { otherCodeNotices, passedOverNotices, restoredNotices } from '../live/said.ts';
+import { otherCodeNotices, passedOverNotices, restoredNotices } from '../live/notices.ts';
 import { rememberOutputs } from '../outputs.ts';
 import { newSession } from '../records.ts';
 import { CrashedRuns, type Restarts } from './crashed.ts';

@@ -6,7 +6,7 @@ import type { Checkpoint, Run } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { privateCopy } from '../../code/private-copy.ts';
 import type { ProjectContext } from '../context.ts';
-import type { LaunchNotice } from '../live/said.ts';
+import type { LaunchNotice } from '../live/notices.ts';
 import type { Identity } from '../records.ts';
 import { isOfPackage } from './prepare.ts';
 import { isRebuilt } from './rebuilt.ts';

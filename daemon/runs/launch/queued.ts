@@ -11,7 +11,7 @@ import type { Hold } from '../../devices/turn.ts';
 import { hasFields, type RunChange, type RunFields } from '../../store/catalog/run-change.ts';
 import { findJob, readConfig } from '../config.ts';
 import type { ProjectContext } from '../context.ts';
-import { interruptionNotices } from '../live/said.ts';
+import { interruptionNotices } from '../live/notices.ts';
 import { jobOfRun } from './ad-hoc.ts';
 import { type Environment, namesOf, obstacleOf, programOf } from './environments.ts';
 import { codeDifference, measure, measureStable } from './identity.ts';

@@ -32,7 +32,7 @@ import { keepPolicy } from './keep-policy.ts';
 import { takeLeftovers } from './leftovers.ts';
 import { OverlapCheck } from './overlap-check.ts';
 import { CheckpointRequests } from './requests.ts';
-import { type LaunchNotice, quotaNotice, stalledNotice } from './said.ts';
+import { type LaunchNotice, quotaNotice, stalledNotice } from './notices.ts';
 
 const PERSIST_MS = 2_000;
 

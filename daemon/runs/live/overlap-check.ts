@@ -4,7 +4,7 @@ import { toWireNumber } from '../../../protocol/numbers.ts';
 import { counted, exactly } from '../../../protocol/words.ts';
 import type { ProjectContext } from '../context.ts';
 import { proofOf } from '../proof.ts';
-import type { LaunchNotice } from './said.ts';
+import type { LaunchNotice } from './notices.ts';
 
 export class OverlapCheck {
   readonly #context: ProjectContext;

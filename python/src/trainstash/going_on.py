@@ -65,7 +65,7 @@ def _version(tensor: Any) -> int:
 
 def go_on(before: Engine) -> Engine:
     """Begins the next session of a run whose last one is over."""
-    from .alone import own_session
+    from .unmanaged import own_session
     from .engine import Engine
 
     saved, origin, changed = _saved(before)
@@ -117,7 +117,7 @@ def _newest(engine: Engine) -> Optional[Tuple[str, int]]:
 
 def _of_file(before: Engine, checkpoint: str) -> Dict[str, Any]:
     """Reads a checkpoint of this run: from its session's folder, or of a daemon that has taken it."""
-    from .asking import given_checkpoint
+    from .last_checkpoint import given_checkpoint
     from .launching import _read
 
     inbox = before.session.inbox if before.session is not None else ""

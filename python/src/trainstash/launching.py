@@ -57,7 +57,7 @@ def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group
     launch: Mapping[str, Any] = session.launch if session else {}
     path, saved, origin = _found_for_all(group, session, wishes.resume)
     if session is None and group.rank == 0:
-        from .alone import newest_checkpoint, own_session
+        from .unmanaged import newest_checkpoint, own_session
 
         unfinished = None if saved is not None else newest_checkpoint()
         session = own_session(params, origin, in_force({}, wishes), badge=wishes.badge)
@@ -134,7 +134,7 @@ def _saved_for_all(group: Group, session: Optional[Session], resume: Optional[st
 def _last_for_all(group: Group, since: Optional[float] = None, of: Optional[allocation.Allocation] = None) -> _Saved:
     """Takes the last checkpoint that rank 0 finds: two ranks that look by themselves may find two. ``since``: an older one does not
     count, and it is no error when there may be another."""
-    from .asking import last_checkpoint
+    from .last_checkpoint import last_checkpoint
 
     with contextlib.ExitStack() as stack:
         found: Optional[Tuple[str, str, int]] = None
@@ -179,7 +179,7 @@ def _saved(session: Optional[Session], resume: Optional[str]) -> _Saved:
 
 
 def _last(of: Optional[allocation.Allocation] = None) -> _Saved:
-    from .asking import last_checkpoint
+    from .last_checkpoint import last_checkpoint
 
     with last_checkpoint(of) as given:
         return (given.path, _read(given.path), (given.checkpoint, given.step)) if given else (None, None, None)

@@ -179,7 +179,7 @@ class Recorder:
     def _open(self) -> Optional[Session]:
         if managed_launch() is not None:
             return managed_session()
-        from .alone import own_session
+        from .unmanaged import own_session
 
         return own_session(self.params, None, in_force({}, self._wishes))
 

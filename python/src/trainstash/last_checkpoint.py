@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional
 
 from . import ResumeError
 from .allocation import Allocation
-from .alone import find_store, job_name, newest_checkpoint, notebook_in
+from .unmanaged import find_store, job_name, newest_checkpoint, notebook_in
 from .from_remotes import pull_last
 from .head import read_head
 from .session import CHECKPOINT_FILE, random_id, say, state_in, write_json
