@@ -8,7 +8,7 @@ import { metricsQuery } from '../protocol/messages/metrics.ts';
 import { fromWireNumber } from '../protocol/numbers.ts';
 import type { Curve, DiffNews, DiffPageSaid, DiffPageState } from '../webview-ui/contract.ts';
 import type { DiffActions, PageHost, PageProject } from './host.ts';
-import { MediaFeed, unlessAway } from './media-feed.ts';
+import { ignoreUnavailable, MediaFeed } from './media-feed.ts';
 
 const MAX_CURVES = 24;
 const BUCKETS = 1_000;
@@ -41,7 +41,8 @@ export class DiffPage {
   }
 
   take(message: DiffPageSaid): unknown {
-    if (message.say === 'media' || message.say === 'mediaRead') return this.#media.take(message).catch(unlessAway);
+    if (message.say === 'media' || message.say === 'mediaRead')
+      return this.#media.take(message).catch(ignoreUnavailable);
     if (message.say === 'ready') {
       this.#shown = true;
       return this.#push();

@@ -8,7 +8,7 @@ import type { Connection } from './connection.ts';
 type MediaPage = NonNullable<(typeof mediaRead)['result']>;
 
 /** Passes over a run that is gone and a daemon that is away: pages ask again once it is back. */
-export function unlessAway(error: unknown): void {
+export function ignoreUnavailable(error: unknown): void {
   if (!isError(error, 'notFound') && !isError(error, 'daemonUnavailable')) throw error;
 }
 

@@ -9,7 +9,7 @@ import { LIVE_STATUSES } from '../protocol/status.ts';
 import type { RunPageNews, RunPageSaid, RunPageState } from '../webview-ui/contract.ts';
 import { withEarlier } from './all-checkpoints.ts';
 import type { PageHost, PageProject, RunPageActions } from './host.ts';
-import { MediaFeed, unlessAway } from './media-feed.ts';
+import { ignoreUnavailable, MediaFeed } from './media-feed.ts';
 import { bestOf } from './run-facts.ts';
 import { RunFeed } from './run-feed.ts';
 import { rowOf } from './run-row.ts';
@@ -165,7 +165,7 @@ export class RunPage {
       case 'media':
       case 'mediaRead':
         // Both are requested again once the daemon is back.
-        return this.#media.take(message).catch(unlessAway);
+        return this.#media.take(message).catch(ignoreUnavailable);
       case 'code':
         return this.#askCode();
       case 'openFile':

@@ -90,19 +90,20 @@ export class Rehearsals {
     // It may have been resumed, or deleted, while it waited.
     if (!run || !REHEARSED_STATUSES.includes(run.status)) return;
     const from = await verifier.newestOf(id);
-    if (!from) return this.#say(id, 'notRehearsed', 'info', NO_PAIR);
+    if (!from) return this.#notify(id, 'notRehearsed', 'info', NO_PAIR);
     const { environment } = environmentOf(id) ?? {};
-    if (!environment) return this.#say(id, 'notRehearsed', 'info', notNow('its environment is no longer known', run));
+    if (!environment)
+      return this.#notify(id, 'notRehearsed', 'info', notNow('its environment is no longer known', run));
     try {
       const { proof } = await verifier.verify(from, environment, signal);
       const steps = `rehearsed: ${counted(proof.steps, 'step')} from step ${integer(from.step)}`;
-      if (proof.verdict === 'equal') return this.#say(id, 'rehearsed', 'info', `${steps}, equal`);
+      if (proof.verdict === 'equal') return this.#notify(id, 'rehearsed', 'info', `${steps}, equal`);
       const cause = proof.cause ?? VERDICTS[proof.verdict];
-      await this.#say(id, 'rehearsed', 'warning', `${steps}, different: ${cause}`);
+      await this.#notify(id, 'rehearsed', 'warning', `${steps}, different: ${cause}`);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof TrainstashError)) throw error;
-      await this.#say(id, 'notRehearsed', 'warning', `not rehearsed: ${error.message}`);
+      await this.#notify(id, 'notRehearsed', 'warning', `not rehearsed: ${error.message}`);
     }
   }
 
@@ -116,10 +117,10 @@ export class Rehearsals {
     // Without a step: retention may remove any checkpoint that is named here.
     const now = `\`trainstash verify ${run.number}\` finds out now`;
     const always = run.command ? '' : `; with "rehearse": true in the job ${run.job} it is done after each run`;
-    await this.#say(run.id, 'canRehearse', 'info', `Would a resume compute the same bits? ${now}${always}.`);
+    await this.#notify(run.id, 'canRehearse', 'info', `Would a resume compute the same bits? ${now}${always}.`);
   }
 
-  async #say(id: string, code: string, level: Notice['level'], text: string): Promise<void> {
+  async #notify(id: string, code: string, level: Notice['level'], text: string): Promise<void> {
     const { context, change } = this.#parts;
     const run = await context.store.run(id);
     if (!run) return;

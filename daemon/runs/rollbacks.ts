@@ -47,14 +47,14 @@ export class Rollbacks {
       const trouble = rollback.trouble === 'spike' ? 'spike' : 'nan';
       this.#context.announce.checkpoint(await store.markTrouble(suspect.id, trouble));
     }
-    return { set, addNotices: [this.#say(planned, 'rolledBack', 'warning', decision.text)] };
+    return { set, addNotices: [this.#noticeOf(planned, 'rolledBack', 'warning', decision.text)] };
   }
 
   #refuse(run: Run, text: string): RunChange {
-    return { set: { reason: maskText(text) }, addNotices: [this.#say(run, 'notRolledBack', 'error', text)] };
+    return { set: { reason: maskText(text) }, addNotices: [this.#noticeOf(run, 'notRolledBack', 'error', text)] };
   }
 
-  #say(run: Run, code: string, level: Notice['level'], text: string): Notice {
+  #noticeOf(run: Run, code: string, level: Notice['level'], text: string): Notice {
     const notice: Notice = { code, level, text: maskText(text), step: run.step, at: Date.now() };
     this.#context.announce.notice(run, notice);
     return notice;

@@ -30,9 +30,9 @@ import { Follower } from './follower.ts';
 import { HeldRun } from './held-run.ts';
 import { keepPolicy } from './keep-policy.ts';
 import { takeLeftovers } from './leftovers.ts';
+import { type LaunchNotice, quotaNotice, stalledNotice } from './notices.ts';
 import { OverlapCheck } from './overlap-check.ts';
 import { CheckpointRequests } from './requests.ts';
-import { type LaunchNotice, quotaNotice, stalledNotice } from './notices.ts';
 
 const PERSIST_MS = 2_000;
 

@@ -1,4 +1,4 @@
-"""Objects of frameworks other than torch, dressed so that a run tracks them like any other."""
+"""Objects of frameworks other than torch, wrapped so that a run tracks them like any other."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.1
 _LAST_BYTES = 65_536
 
 
-class Given(NamedTuple):
+class Found(NamedTuple):
     path: str
     checkpoint: str
     step: int
@@ -39,14 +39,14 @@ class Given(NamedTuple):
 
 
 @contextlib.contextmanager
-def last_checkpoint(of: Optional[Allocation] = None) -> Iterator[Optional[Given]]:
+def last_checkpoint(of: Optional[Allocation] = None) -> Iterator[Optional[Found]]:
     """Its files are there as long as the context is. None: this script has none. ``of``: only of earlier lives of this job. Raises
     ResumeError when that cannot be known."""
     root, store = find_store(os.getcwd())
     owner = _owner(store)
     if owner is None:
         path = newest_checkpoint(of)
-        given = _lying(path) if path else None
+        given = _on_disk(path) if path else None
         if given is None and of is None:
             pull_last(root, store, job_name(), read_head(root).branch)
             # If the command line was there to be asked, it has started a daemon, which has what came in.
@@ -97,18 +97,18 @@ def given_checkpoint(checkpoint: str) -> Iterator[str]:
             os.remove(f"{folder}.json")
 
 
-def _asked(root: str, store: str, folder: str, owner: int, of: Optional[Allocation]) -> Optional[Given]:
+def _asked(root: str, store: str, folder: str, owner: int, of: Optional[Allocation]) -> Optional[Found]:
     job, branch, notebook = job_name(), read_head(root).branch, notebook_in(root)
     until = time.monotonic() + _TAKEN_WITHIN_SECONDS
     while True:
         given = _ask(folder, {"job": job, "branch": branch, "notebook": notebook, "allocation": of and of._asdict()}, owner)
         path = newest_checkpoint(of)
-        lying = _lying(path) if path else None
+        on_disk = _on_disk(path) if path else None
         # A checkpoint in a session folder is about to be taken, and then given.
-        if lying is None or (given is not None and given.created >= lying.created):
+        if on_disk is None or (given is not None and given.created >= on_disk.created):
             break
         if time.monotonic() > until:
-            given = lying
+            given = on_disk
             break
         shutil.rmtree(folder, ignore_errors=True)
     if given is None and of is None and pull_last(root, store, job, branch):
@@ -119,7 +119,7 @@ def _asked(root: str, store: str, folder: str, owner: int, of: Optional[Allocati
     return given
 
 
-def _ask(folder: str, question: Dict[str, Any], owner: int) -> Optional[Given]:
+def _ask(folder: str, question: Dict[str, Any], owner: int) -> Optional[Found]:
     asked = f"{folder}.json"
     os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
     write_json(asked, question)
@@ -144,15 +144,15 @@ def _ask(folder: str, question: Dict[str, Any], owner: int) -> Optional[Given]:
         raise ResumeError(f"The last checkpoint cannot be given: {answer['error']} Nothing was started.")
     if answer["checkpoint"] is None:
         return None
-    return Given(state_in(folder), answer["checkpoint"], answer["step"], answer["createdAt"], answer["run"])
+    return Found(state_in(folder), answer["checkpoint"], answer["step"], answer["createdAt"], answer["run"])
 
 
-def _lying(path: str) -> Optional[Given]:
+def _on_disk(path: str) -> Optional[Found]:
     facts = _read_json(os.path.join(os.path.dirname(path), CHECKPOINT_FILE))
-    return Given(path, facts["id"], facts["step"], facts["createdAt"]) if facts else None
+    return Found(path, facts["id"], facts["step"], facts["createdAt"]) if facts else None
 
 
-def _repeated(store: str, given: Given) -> str:
+def _repeated(store: str, given: Found) -> str:
     """Says how many steps after a checkpoint are trained again, as far as its session has told of them."""
     facts = _read_json(os.path.join(os.path.dirname(given.path), CHECKPOINT_FILE)) or {}
     session = os.path.basename(str(facts.get("session")))
