@@ -5,6 +5,9 @@ import { SummaryReporter } from './test/support/summary-reporter.ts';
 const FRAMEWORKS = ['test/python/frameworks/*.test.ts', 'test/integration/{tensorflow,native-packages}.test.ts'];
 const PACKAGES = 'test/support/install-packages.ts';
 
+// Workers and their pytest draw the same samples; test/support/sample.ts describes them.
+process.env.TRAINSTASH_TEST_SEED ??= String(Date.now() % 1_000_000);
+
 /** Makes a project of tests. All run side by side, in the order of the sequencer. */
 function project(name: string, include: string[], globalSetup: string[]): TestProjectInlineConfiguration {
   return {

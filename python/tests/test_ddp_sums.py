@@ -18,6 +18,7 @@ def weights(outputs: List[str]) -> List[str]:
     return found
 
 
+@pytest.mark.sample(each="is_exact")
 @pytest.mark.parametrize(("world", "finds", "is_exact"), [(3, False, False), (3, True, True), (2, False, True)])
 def test_a_checkpoint_of_ddp_is_complete_only_where_the_order_of_its_sums_comes_back(
     tmp_path: Path, world: int, finds: bool, is_exact: bool

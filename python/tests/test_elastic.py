@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 from pairs import HERE, PACKAGE, Launch, differences, each_steps
+from sampling import FULL, in_turn
 
 SCRIPT = HERE / "scripts" / "elastic_training.py"
 
@@ -38,6 +39,7 @@ def torchrun(folder: Path, name: str, is_managed: bool = True, **env: Any) -> La
     return Launch(path, child.returncode << 8)
 
 
+@in_turn("torchrun starts them again", 0, 2)
 def test_failed_processes_go_on_from_the_newest_checkpoint_and_none_waits_for_ever(tmp_path: Path) -> None:
     whole = torchrun(tmp_path, "whole", ASK=1)
     assert whole.code == 0, whole.output
@@ -62,6 +64,7 @@ def test_failed_processes_go_on_from_the_newest_checkpoint_and_none_waits_for_ev
     assert "is another" not in again.output
 
 
+@in_turn("torchrun starts them again", 1, 2)
 def test_without_a_daemon_they_go_on_from_the_newest_checkpoint_of_this_torchrun_alone(tmp_path: Path) -> None:
     def begun() -> Dict[str, int]:
         """Returns the step at which each session began."""
@@ -75,7 +78,7 @@ def test_without_a_daemon_they_go_on_from_the_newest_checkpoint_of_this_torchrun
     assert first.code == 0, first.output
     before = begun()
     assert sorted(before.values()) == [0, 8], first.output
-    if not os.environ.get("TRAINSTASH_TEST_FULL"):
+    if not FULL:
         return
     for path in (tmp_path / "alone").glob("meet-*"):
         path.unlink()

@@ -18,28 +18,33 @@ def exact(launcher: Launcher, folder: Path, kill: int, how: str, optimizer: str)
     return {key for key in newest.state() if key.startswith(".trainstash.gradients")}
 
 
+@pytest.mark.sample(each="optimizer")
 @pytest.mark.parametrize("optimizer", ["adam", "fused", "sgd"])
 @pytest.mark.parametrize("kill", [1, 3, 5, 7])
 def test_gradients_of_a_task_that_has_just_taken_its_turn_are_kept(launcher: Launcher, tmp_path: Path, kill: int, optimizer: str) -> None:
     assert exact(launcher, tmp_path, kill, "pairs", optimizer)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("kill", [4, 5, 8, 10])
 def test_gradients_of_tasks_that_are_mixed_are_kept(launcher: Launcher, tmp_path: Path, kill: int) -> None:
     assert exact(launcher, tmp_path, kill, "threes", "sgd")
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("kill", [6, 12])
 def test_gradients_that_were_cleared_after_the_step_are_not_kept(launcher: Launcher, tmp_path: Path, kill: int) -> None:
     assert exact(launcher, tmp_path, kill, "threes", "sgd") == set()
     assert exact(launcher, tmp_path, kill, "pairs", "adam") == set()
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("kill", [5, 8])
 def test_gradients_of_the_other_task_are_not_waited_for(launcher: Launcher, tmp_path: Path, kill: int) -> None:
     assert exact(launcher, tmp_path, kill, "each", "adam") == set()
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("optimizer", ["adam", "fused", "sgd"])
 @pytest.mark.parametrize("kill", [3, 9])
 def test_an_optimizer_that_steps_with_each_batch_does_not_stand_for_one_that_does_not(

@@ -17,7 +17,15 @@ KINDS = {
     "data's generator": "of its data set", "data's global": "`COUNT`", "sampler": "`Passes.passes`",
 }  # fmt: skip
 
+#: Where they keep it.
+GROUPS = {
+    "functions": ["global", "default", "attribute", "closure", "partial", "generator", "property"], "networks": ["teacher", "module"], "hooks": ["hook"],
+    "the system": ["entropy"], "data": ["data", "data's generator", "data's global", "sampler"],
+    "workers": ["data in workers", "append", "item", "default in workers", "out", "set", "given"],
+}  # fmt: skip
 
+
+@pytest.mark.sample(each=lambda params: next(kind for kind, names in GROUPS.items() if params["how"] in names))
 @pytest.mark.parametrize("how", KINDS)
 def test_what_starts_again_is_named(launcher: Launcher, tmp_path: Path, how: str) -> None:
     training = Training(launcher, tmp_path, "hidden_state", NEVER, HOW=how)
@@ -27,6 +35,7 @@ def test_what_starts_again_is_named(launcher: Launcher, tmp_path: Path, how: str
     assert KINDS[how] in killed.newest().missing
 
 
+@pytest.mark.sample(count=2)
 @pytest.mark.parametrize("how", ["none", "touchy", "workers"])
 def test_without_any_it_is_exact(launcher: Launcher, tmp_path: Path, how: str) -> None:
     whole, killed, resumed = Training(launcher, tmp_path, "hidden_state", NEVER, HOW=how).pair(20)
@@ -42,6 +51,7 @@ WAYS = {
 }  # fmt: skip
 
 
+@pytest.mark.sample(count=4)
 @pytest.mark.parametrize("how", WAYS)
 def test_what_is_changed_by_other_ways_is_named(launcher: Launcher, tmp_path: Path, how: str) -> None:
     killed = Training(launcher, tmp_path, "changed_while_training", NEVER, HOW=how).launch(KILL=20)
@@ -50,6 +60,7 @@ def test_what_is_changed_by_other_ways_is_named(launcher: Launcher, tmp_path: Pa
     assert WAYS[how] in killed.newest().missing
 
 
+@pytest.mark.sample(count=2)
 @pytest.mark.parametrize("how", ["frozen", "evaluating", "group", "pure"])
 def test_modes_and_groups_are_put_back_and_pure_values_computed_again(launcher: Launcher, tmp_path: Path, how: str) -> None:
     whole, killed, resumed = Training(launcher, tmp_path, "changed_while_training", NEVER, HOW=how).pair(20)

@@ -24,11 +24,13 @@ def expect_partial(launcher: Launcher, folder: Path, script: str, kill: int, nam
     return resumed
 
 
+@pytest.mark.sample(each="workers")
 @pytest.mark.parametrize(("kill", "workers"), [(1, 0), (15, 0), (17, 2), (47, 0)])
 def test_from_inside_an_epoch(launcher: Launcher, tmp_path: Path, kill: int, workers: int) -> None:
     expect_exact(launcher, tmp_path, "plain", kill, WORKERS=workers)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("kill", [17, 33])
 def test_from_the_end_of_an_epoch_the_next_one_begins(launcher: Launcher, tmp_path: Path, kill: int) -> None:
     killed = expect_exact(launcher, tmp_path, "plain", kill, EACH_EPOCH, CHECKPOINT=0)
@@ -54,12 +56,14 @@ def test_a_checkpoint_of_the_script_at_the_last_batch_leaves_the_end_of_the_epoc
     assert "the resume from step 32 was not exact: the rest of this epoch" in resumed.newest().missing
 
 
+@pytest.mark.sample(each="how")
 @pytest.mark.parametrize("kill", [5, 20])
 @pytest.mark.parametrize("how", ["anew", "function", "curriculum", "resizing", "branches"])
 def test_loaders_that_are_made_in_the_loop(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
     expect_exact(launcher, tmp_path, "loader_per_epoch", kill, HOW=how)
 
 
+@pytest.mark.sample(each=lambda params: params["how"].split()[0])
 @pytest.mark.parametrize(
     ("how", "kill"), [("nested", 3), ("nested", 9), ("nested", 14), ("zipped", 3), ("zipped", 9), ("zipped with more", 8), ("next", 9), ("one after the other", 9)]
 )
@@ -71,6 +75,7 @@ def test_what_follows_a_checkpoint_of_the_script_in_its_round_is_named(launcher:
     expect_partial(launcher, tmp_path, "several_loaders", 3, "the rest of this round of the loop is skipped by a resume from here (several_loaders.py:", HOW="validated inside")
 
 
+@pytest.mark.sample(each="how")
 @pytest.mark.parametrize(
     ("how", "kill", "workers"),
     [("split", 17, 0), ("tracked split", 17, 0), ("own generator", 5, 2), ("own generator", 17, 0), ("shared", 5, 0), ("shared", 17, 2), ("epoch begins", 17, 0)],
@@ -84,6 +89,7 @@ def test_other_data_of_the_same_size_is_told(launcher: Launcher, tmp_path: Path)
     assert "the data is another: as many samples as before" in resumed.newest().missing
 
 
+@pytest.mark.sample(count=5)
 @pytest.mark.parametrize(
     ("how", "kill"),
     [
@@ -95,11 +101,13 @@ def test_loops_by_steps(launcher: Launcher, tmp_path: Path, how: str, kill: int)
     expect_exact(launcher, tmp_path, "own_loop", kill, HOW=how)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("how", ["steps", "forever", "function of batches"])
 def test_a_resume_from_the_very_last_step_ends_with_the_state_of_a_training_that_is_over(launcher: Launcher, tmp_path: Path, how: str) -> None:
     expect_exact(launcher, tmp_path, "own_loop", 30 if how == "function of batches" else 40, HOW=how)
 
 
+@pytest.mark.sample(each="how")
 @pytest.mark.parametrize("kill", [5, 9, 10, 11, 15, 20])
 @pytest.mark.parametrize("how", ["phases", "same loader", "function"])
 def test_loops_without_epochs_one_after_the_other(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
@@ -110,11 +118,13 @@ def test_due_where_one_loop_ends_and_another_begins(launcher: Launcher, tmp_path
     expect_exact(launcher, tmp_path, "phases", 11, each_steps(10), HOW="phases", CHECKPOINT=0)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("kill", [5, 8, 12, 14, 16, 20, 30])
 def test_loops_without_epochs_that_alternate(launcher: Launcher, tmp_path: Path, kill: int) -> None:
     expect_exact(launcher, tmp_path, "phases", kill, HOW="alternating")
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("how", ["drawn", "phases", "once"])
 def test_a_training_without_epochs_that_was_at_its_end_is_not_done_again(launcher: Launcher, tmp_path: Path, how: str) -> None:
     training = Training(launcher, tmp_path, "phases", HOW=how)
@@ -146,6 +156,7 @@ def test_a_batch_that_is_drawn_before_the_step_is_named(launcher: Launcher, tmp_
     assert "the resume from step 5 was not exact: `x`" in resumed.newest().missing
 
 
+@pytest.mark.sample(each="how")
 @pytest.mark.parametrize(("how", "kill", "workers"), [("stateful", 20, 2), ("accelerate", 7, 0), ("accelerate", 20, 2)])
 def test_loaders_of_other_packages(launcher: Launcher, tmp_path: Path, how: str, kill: int, workers: int) -> None:
     expect_exact(launcher, tmp_path, "loaders_of_others", kill, HOW=how, WORKERS=workers)
@@ -169,11 +180,13 @@ def test_gradients_that_their_own_optimizer_has_used_are_not_left_over(launcher:
     assert not any(".critic." in key for key in kept)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("policy", [EACH_EPOCH, each_steps(1)])
 def test_gradients_that_no_optimizer_clears_are_kept(launcher: Launcher, tmp_path: Path, policy: Dict[str, Any]) -> None:
     expect_exact(launcher, tmp_path, "accumulation", 6, policy, HOW="some only")
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("how", ["interrupted", "error"])
 def test_a_loop_that_is_broken_off_and_caught_saves_nothing_new(launcher: Launcher, tmp_path: Path, how: str) -> None:
     training = Training(launcher, tmp_path, "accumulation", each_steps(2), HOW=how)
@@ -196,6 +209,7 @@ def test_the_best_of_all_epochs_is_named_at_an_epochs_end_too(launcher: Launcher
     assert "was not exact" not in resumed.newest().missing
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("kill", [7, 20, 33])
 def test_a_state_travels_with_each_checkpoint(launcher: Launcher, tmp_path: Path, kill: int) -> None:
     expect_exact(launcher, tmp_path, "variables", kill, HOW="state")
@@ -213,6 +227,7 @@ def test_objects_with_a_state_that_nobody_gave_to_init_are_named(launcher: Launc
     assert "`untracked` (it was not given to init" in killed.newest().missing
 
 
+@pytest.mark.sample(count=2)
 @pytest.mark.parametrize("how", ["workers that stay, with a generator", "workers", "no workers"])
 @pytest.mark.parametrize("kill", [5, 20])
 def test_a_validation_loader_outside_of_the_loop_changes_no_bits(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:

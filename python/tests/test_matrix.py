@@ -6,10 +6,11 @@ from matrix.__main__ import Matrix
 from matrix.report import Tally
 from matrix.spaces.torch import SPACE
 from matrix.trial import DIFFERENT_COMPLETE, EQUAL_COMPLETE, EQUAL_PARTIAL, Outcome
+from sampling import FULL
 
 # The same in each run of the tests: what another seed finds is found by the matrix itself.
 SEED = 3
-COMBINATIONS = 24
+COMBINATIONS = 24 if FULL else 8
 
 
 def test_killed_trainings_are_resumed_to_the_same_bits_or_say_why_not() -> None:

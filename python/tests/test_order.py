@@ -103,6 +103,7 @@ def test_another_batch_size_in_the_middle_of_a_pass_sees_each_sample_once() -> N
     assert sorted(seen + rest) == list(range(60))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("how", ["endless", "long"])
 def test_a_sampler_without_an_end_costs_no_time_and_no_memory(launcher: Launcher, tmp_path: Path, how: str) -> None:
     training = Training(launcher, tmp_path, "endless", HOW=how)

@@ -4,6 +4,7 @@ process. A checkpoint without it is partial and names it; what only looks like i
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Dict
 
 import pytest
 from pairs import NEVER, Launch, Launcher, Training, differences
@@ -36,6 +37,23 @@ FILES = {
     "checked_output": f"`subprocess.check_output` {_OUTSIDE}", "popen": f"`os.popen` {_OUTSIDE}",
 }  # fmt: skip
 
+#: Where the state is, and what is read.
+GROUPS = {
+    "environment": ["environment", "hook of the tensor", "own text"],
+    "modules": ["library_module", "module in text", "inner_module", "builtin_name", "path_of_modules", "default_type", "dtype"],
+    "attributes": ["attribute_of_class", "attribute_of_function", "by_getattr", "by_attrgetter", "by_vars", "in_slots", "descriptor"],
+    "attributes of torch's objects": ["of_tensor", "of_optimizer_state", "of_model", "private attribute"], "C": ["native"],
+    "threads": ["context", "thread_local", "thread_local_class", "in_thread", "queued", "signalled", "logged"],
+    "objects of Python's": ["generator", "random_instance", "counting", "accumulating", "in_memory", "partial", "counted_by_hook"],
+    "classes": ["in_context", "made_objects", "autograd_function"], "data": ["lambdas of workers", "sampler with state"],
+    "contents": ["opened", "texts", "jsons", "arrays", "pickles", "tensors", "mapped"], "stores": ["shelved", "database"],
+    "folders": ["listed", "globbed", "iterated", "sized", "existing", "renamed"], "processes": ["process", "checked_output", "popen"],
+}  # fmt: skip
+
+
+def kind_of(params: Dict[str, str]) -> str:
+    return next(kind for kind, names in GROUPS.items() if params["how"] in names)
+
 
 def killed_after_its_checkpoint(launcher: Launcher, folder: Path, script: str, how: str) -> Launch:
     """Runs a script up to a kill some steps behind its checkpoint: by then files are others."""
@@ -45,6 +63,7 @@ def killed_after_its_checkpoint(launcher: Launcher, folder: Path, script: str, h
     return killed
 
 
+@pytest.mark.sample(each=kind_of)
 @pytest.mark.parametrize("how", KINDS)
 def test_state_outside_is_named(launcher: Launcher, tmp_path: Path, how: str) -> None:
     newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_state", how).newest()
@@ -52,6 +71,7 @@ def test_state_outside_is_named(launcher: Launcher, tmp_path: Path, how: str) ->
     assert KINDS[how] in newest.missing
 
 
+@pytest.mark.sample(each=kind_of)
 @pytest.mark.parametrize("how", FILES)
 def test_what_is_read_from_outside_is_named(launcher: Launcher, tmp_path: Path, how: str) -> None:
     newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_files", how).newest()
@@ -66,6 +86,7 @@ def test_a_file_that_the_loop_keeps_a_number_in_by_its_own_text_is_named(launche
     assert "(outside_in_text.py:14)" in newest.missing
 
 
+@pytest.mark.sample(count=5)
 @pytest.mark.parametrize(
     "how",
     """none config_before config_in_loop data_file environment_once environment_set log_file shown_file last_three last_three_by_path history
@@ -76,6 +97,7 @@ def test_what_only_looks_like_it_is_no_reason(launcher: Launcher, tmp_path: Path
     assert (newest.grade, newest.missing) == ("complete", "")
 
 
+@pytest.mark.sample(each=lambda params: params["how"].split()[0])
 @pytest.mark.parametrize("how", ["quantized", "pruned", "pruned layer of the script", "pruned again"])
 def test_observers_and_masks_are_kept(launcher: Launcher, tmp_path: Path, how: str) -> None:
     if how == "quantized":
@@ -85,12 +107,14 @@ def test_observers_and_masks_are_kept(launcher: Launcher, tmp_path: Path, how: s
     assert differences(whole, resumed) == []
 
 
+@pytest.mark.sample(count=2)
 @pytest.mark.parametrize("how", "history_within history_returned history_tried rotated pruned saved_once refused shown".split())
 def test_files_that_decide_what_is_saved_are_no_reason(launcher: Launcher, tmp_path: Path, how: str) -> None:
     newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_decisions", how).newest()
     assert (newest.grade, newest.missing) == ("complete", "")
 
 
+@pytest.mark.sample(count=3)
 @pytest.mark.parametrize("how", "gathered returned returned_before within scheduled by_the_clock lower_rate scaled_network tracked_more".split())
 def test_files_and_clocks_that_decide_what_is_trained_are_named(launcher: Launcher, tmp_path: Path, how: str) -> None:
     newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_decisions", how).newest()

@@ -70,6 +70,7 @@ def with_other_shards(folder: Path) -> None:
     (folder / "shards" / ".metadata").write_bytes(b"x")
 
 
+@pytest.mark.sample(count=2)
 @pytest.mark.parametrize(
     ("which", "change", "said"),
     [

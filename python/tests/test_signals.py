@@ -69,6 +69,7 @@ def lives(pid: int) -> bool:
         return False
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_workers_outlive_signals_other_processes_obey_them_and_a_worker_that_hangs_is_not_waited_for(tmp_path: Path, method: str) -> None:
     with started(tmp_path, "worker_ends.py", MODE="signals", METHOD=method) as child:

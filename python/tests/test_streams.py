@@ -8,6 +8,7 @@ import pytest
 from pairs import NEVER, Launcher, Training, differences
 
 
+@pytest.mark.sample(count=5)
 @pytest.mark.parametrize(
     ("how", "kill", "workers"),
     [
@@ -23,6 +24,7 @@ def test_one_that_may_read_something_else_is_partial(launcher: Launcher, tmp_pat
     assert resumed.newest().grade == "partial"
 
 
+@pytest.mark.sample(count=4)
 @pytest.mark.parametrize(
     ("how", "kill", "workers"),
     [

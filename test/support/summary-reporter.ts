@@ -18,6 +18,14 @@ declare module 'vitest' {
 export class SummaryReporter implements Reporter {
   readonly #counts: Counts = { passed: 0, failed: 0, skipped: 0 };
 
+  onTestRunStart(): void {
+    const seed = process.env.TRAINSTASH_TEST_SEED;
+    if (!process.env.TRAINSTASH_TEST_FULL)
+      console.log(
+        `Of generated cases a sample runs; TRAINSTASH_TEST_SEED=${seed} draws it again, npm run test:full runs all.`,
+      );
+  }
+
   onTestCaseResult(test: TestCase): void {
     const { state } = test.result();
     if (state !== 'pending') this.#counts[state]++;

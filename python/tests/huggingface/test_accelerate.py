@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Dict
 
@@ -11,18 +10,17 @@ import pytest
 from pairs import Launcher, Training, differences
 from trials import SCRIPTS
 
-full = pytest.mark.skipif(os.environ.get("TRAINSTASH_TEST_FULL") != "1", reason="only with TRAINSTASH_TEST_FULL=1")
 
-
+@pytest.mark.sample
 @pytest.mark.parametrize(
     "how",
     [
-        pytest.param({}, marks=full),
+        {},
         {"workers": 2, "data": {"use_stateful_dataloader": True}},
-        pytest.param({"workers": 2, "stays": True, "data": {"use_stateful_dataloader": True}}, marks=full),
+        {"workers": 2, "stays": True, "data": {"use_stateful_dataloader": True}},
         {"accumulate": 4},
-        pytest.param({"data": {"use_seedable_sampler": True}}, marks=full),
-        pytest.param({"accumulate": 5, "data": {"use_stateful_dataloader": True}}, marks=full),
+        {"data": {"use_seedable_sampler": True}},
+        {"accumulate": 5, "data": {"use_stateful_dataloader": True}},
     ],
     ids=str,
 )

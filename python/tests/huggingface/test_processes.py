@@ -11,9 +11,10 @@ from typing import Any, Dict, Optional
 
 import pytest
 from pairs import HERE, PACKAGE, Checkpoint, Launch, each_steps
+from sampling import full
 from trials import SCRIPTS, differences
 
-pytestmark = pytest.mark.skipif(os.environ.get("TRAINSTASH_TEST_FULL") != "1", reason="only with TRAINSTASH_TEST_FULL=1")
+pytestmark = full
 _PATIENCE = 300
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from pairs import Launcher, each_steps
+from sampling import full
 from trials import Trial, differences
 
-full = pytest.mark.skipif(os.environ.get("TRAINSTASH_TEST_FULL") != "1", reason="only with TRAINSTASH_TEST_FULL=1")
 SHORT = {"args": {"num_train_epochs": 1}}
 
 

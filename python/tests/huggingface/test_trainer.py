@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Dict
 
 import pytest
 from pairs import NEVER, Launcher, each_steps
+from sampling import full, mostly_full
 from trials import Trial, differences, final
 
-full = pytest.mark.skipif(os.environ.get("TRAINSTASH_TEST_FULL") != "1", reason="only with TRAINSTASH_TEST_FULL=1")
 EPOCH_EVALUATED = {"args": {"eval_strategy": "epoch"}}
 
 
@@ -37,7 +36,7 @@ RANDOM: Dict[str, Dict[str, Any]] = {
 DEFAULT = ("items that draw from everything", "a model with a generator, and what is no tensor", "the collator of Transformers, in workers", "a collator with a generator of its own")
 
 
-@pytest.mark.parametrize("name", [name if name in DEFAULT else pytest.param(name, marks=full) for name in RANDOM])
+@pytest.mark.parametrize("name", mostly_full(list(RANDOM), DEFAULT, 2))
 def test_what_is_random_in_making_a_batch_is_the_same_again(launcher: Launcher, tmp_path: Path, name: str) -> None:
     how = RANDOM[name]
     accumulated = how.get("args", {}).get("gradient_accumulation_steps", 1)
@@ -112,6 +111,7 @@ def test_the_script_asks_for_the_newest_folder_and_gets_the_checkpoint(launcher:
     assert differences(whole, second.resumed(killed.checkpoints()[1])) == []
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("is_gone", [True, False])
 def test_the_best_model_is_put_back(launcher: Launcher, tmp_path: Path, is_gone: bool) -> None:
     how = {

@@ -7,14 +7,14 @@ from typing import Callable
 
 import pytest
 from fits import Server, Training, at, differences
-from full import full, mostly_full
 from pairs import EACH_EPOCH, each_steps
+from sampling import full, mostly_full
 
 Give = Callable[[str], Server]
 KNOWN = ["several", "plateau", "early stopping", "best file", "csv", "schedule", "backup", "counts", "own kinds"]
 
 
-@pytest.mark.parametrize("callbacks, place", mostly_full([(one, place) for one in KNOWN for place in ("first", "last")], [("several", "last"), ("own kinds", "first")]))
+@pytest.mark.parametrize("callbacks, place", mostly_full([(one, place) for one in KNOWN for place in ("first", "last")], [("several", "last"), ("own kinds", "first")], 1))
 def test_a_callback_goes_on_after_a_kill(server: Give, tmp_path: Path, callbacks: str, place: str) -> None:
     whole = Training(server("tensorflow"), tmp_path / "u", "space", EACH_EPOCH, EPOCHS=7, CALLBACKS=callbacks, PLACE=place, SEED=1)
     ended = whole.whole()

@@ -7,8 +7,8 @@ from typing import Callable
 
 import pytest
 from fits import Server, Training, at, differences
-from full import full, mostly_full
 from pairs import EACH_EPOCH, each_steps
+from sampling import drawn, full, mostly_full
 
 Give = Callable[[str], Server]
 KINDS = ["one callback", "two callbacks", "freezing", "folds"]
@@ -17,7 +17,7 @@ KINDS = ["one callback", "two callbacks", "freezing", "folds"]
 @pytest.mark.parametrize("kind", mostly_full(KINDS, ["freezing"]))
 def test_each_fit_goes_on_or_is_as_it_was(server: Give, tmp_path: Path, kind: str) -> None:
     whole = Training(server("tensorflow"), tmp_path / "whole", "several", EACH_EPOCH, KIND=kind).whole()
-    for kill in (7, 13):
+    for kill in drawn((7, 13), 1):
         training = Training(server("tensorflow"), tmp_path / str(kill), "several", EACH_EPOCH, KIND=kind)
         killed = training.launch(KILL=kill)
         assert killed.was_killed, killed.output
@@ -68,6 +68,7 @@ def fits_in(output: str) -> list[str]:
     return [line for line in output.splitlines() if line.startswith("FIT")]
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("callbacks, step", [("none", 20), ("early stopping", 25)])
 def test_a_fit_whose_last_epoch_is_over_still_gets_its_averages(server: Give, tmp_path: Path, callbacks: str, step: int) -> None:
     epochs = {"none": 4, "early stopping": 7}[callbacks]

@@ -7,8 +7,8 @@ from typing import Callable
 
 import pytest
 from fits import Server, Training, at, differences, state_of
-from full import full, mostly_full
 from pairs import each_steps
+from sampling import full, mostly_full
 
 Give = Callable[[str], Server]
 BACKENDS = ["tensorflow", "jax", "torch"]

@@ -7,8 +7,8 @@ from typing import Callable
 
 import pytest
 from fits import Server, Training, at, differences
-from full import mostly_full
 from pairs import NEVER, each_steps
+from sampling import drawn, mostly_full
 
 Give = Callable[[str], Server]
 BACKENDS = ["tensorflow", "jax", "torch"]
@@ -35,7 +35,7 @@ NAMED = [
 def test_data_goes_on_where_it_stood(server: Give, tmp_path: Path, backend: str, data: str) -> None:
     training = Training(server(backend), tmp_path, "space", each_steps(3), DATA=data)
     whole = training.whole()
-    for step in (3, 12):
+    for step in drawn((3, 12), 1):
         checkpoint = at(whole, step)
         assert (checkpoint.grade, checkpoint.missing) == ("complete", "")
         resumed = training.resumed(checkpoint)
@@ -66,6 +66,6 @@ def test_data_without_a_length_goes_on_at_its_end(server: Give, tmp_path: Path) 
     whole = training.whole()
     chosen = [one for one in whole.checkpoints() if one.facts["step"] in (5, 6, 10)]
     assert {one.facts["step"] for one in chosen} == {5, 6, 10}
-    for checkpoint in chosen:
+    for checkpoint in drawn(chosen, 1):
         assert (checkpoint.grade, checkpoint.missing) == ("complete", "")
         assert differences(whole.newest(), training.resumed(checkpoint).newest()) == []

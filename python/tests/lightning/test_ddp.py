@@ -10,8 +10,9 @@ from typing import Any, Dict
 
 import pytest
 from pairs import NEVER, PACKAGE, SCRIPTS, each_steps
+from sampling import full
 
-from trainings import Case, differences, full
+from trainings import Case, differences
 
 TWO: Dict[str, Any] = dict(trainer={"strategy": "ddp", "devices": 2}, data="noise", callbacks=["early", "counter"], patience=9)
 BY_TIME = {**NEVER, "everySeconds": 0.2}

@@ -7,8 +7,9 @@ from typing import Any, Dict, List
 import pytest
 from lightning.pytorch import __version__ as version
 from pairs import each_steps
+from sampling import mostly_full
 
-from trainings import Case, differences, full
+from trainings import Case, differences
 
 EVERY = each_steps(1)
 #: A training and the steps before which it is killed. An epoch has 16 steps.
@@ -49,7 +50,7 @@ MORE: Dict[str, Any] = {
 ALL = {**KINDS, **MORE}
 
 
-@pytest.mark.parametrize("name", [*KINDS, *(pytest.param(name, marks=full) for name in MORE)])
+@pytest.mark.parametrize("name", mostly_full(list(ALL), list(KINDS), 4))
 def test_a_killed_training_goes_on_bit_for_bit(launcher, folder, name):
     options, kills = ALL[name]
     whole, _, resumed = Case(launcher, folder, EVERY, **options).killed(*kills)

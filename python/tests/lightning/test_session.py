@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 from pairs import NEVER, SCRIPTS, each_steps
+from sampling import full
 
-from trainings import Case, differences, full, metrics, results
+from trainings import Case, differences, metrics, results
 
 EVERY = each_steps(1)
 CHECKED = dict(callbacks=["early", "checkpoint"], trainer={"val_check_interval": 5}, patience=9)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-import pytest
 import torch
 from pairs import Checkpoint, Launch, Launcher, Training
 from trainstash import ptread
 
 HERE = Path(__file__).parent
-#: The mark of tests that the short run leaves out.
-full = pytest.mark.skipif(os.environ.get("TRAINSTASH_TEST_FULL") != "1", reason="only with TRAINSTASH_TEST_FULL=1")
-
 #: Parts of a checkpoint that are no state, or depend on the folder of the launch.
 _NO_STATE = (".trainstash.ranks[0].checkpoints", ".trainstash.ranks[0].attributes.callback 2 Queue", ".callbacks.ModelCheckpoint", ".pytorch-lightning_version", ".trainstash.lost")
 

@@ -70,6 +70,7 @@ def test_two_notebooks_train_at_once(kernel: Kernel, tmp_path: Path) -> None:
     assert sorted((one.launch["job"], one.outcome) for one in first.sessions()) == [("a", "completed"), ("b", "completed")]
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("times", [1, 2])
 def test_an_interrupt_in_a_validation_loses_no_step(times: int, notebook: Notebook) -> None:
     notebook.ok(MODEL + "import time")

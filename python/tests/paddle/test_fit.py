@@ -1,11 +1,11 @@
 """``paddle.Model.fit``, killed or paused anywhere and resumed, is to the bit what it is when nothing happens."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pairs import EACH_EPOCH, NEVER, Checkpoint, Launch, Launcher, Training, differences, each_steps
+from sampling import full
 
 SCRIPT = str(Path(__file__).parent / "scripts" / "fit.py")
 
@@ -13,9 +13,6 @@ SCRIPT = str(Path(__file__).parent / "scripts" / "fit.py")
 def final(output: str) -> str:
     return next(line for line in output.splitlines() if line.startswith("FINAL"))
 
-
-#: The mark of kinds that only the run of all tests tries; another kind stands for them in each run.
-full = pytest.mark.skipif(not os.environ.get("TRAINSTASH_TEST_FULL"), reason="only in the full run")
 
 PLAIN: Any = {}
 RICH = {"NET": "dropout", "OPTIMIZER": "warmup", "CALLBACKS": "eval stopping metrics verbose"}

@@ -1,6 +1,5 @@
 """A loop of the script's own over Paddle's layers, optimizers, schedules, scalers and loaders."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,10 @@ import paddle
 import pytest
 import trainstash
 from pairs import NEVER, Launcher, Training, differences, each_steps
+from sampling import full
 from trainstash import ResumeError, arrayfile, paddle_objects
 
 SCRIPT = str(Path(__file__).parent / "scripts" / "loop.py")
-full = pytest.mark.skipif(not os.environ.get("TRAINSTASH_TEST_FULL"), reason="only in the full run")
 
 
 def others(words: str) -> Any:

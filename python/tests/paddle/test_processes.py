@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any, Mapping, Optional
 
-import pytest
 from pairs import PACKAGE, Checkpoint, Launch, each_steps
+from sampling import full
 
 HERE = Path(__file__).parent
-pytestmark = pytest.mark.skipif(not os.environ.get("TRAINSTASH_TEST_FULL"), reason="only in the full run: each launch imports Paddle thrice")
+#: Each launch imports Paddle thrice.
+pytestmark = full
 
 
 class Launched(Launch):
