@@ -1,5 +1,6 @@
 /** Converts a run to a row of the dashboard's table. Pure, and does not use `vscode`. */
 import type { Params, Run } from '../protocol/domain.ts';
+import { flattenParams, isNested } from '../protocol/params.ts';
 import { LIVE_STATUSES } from '../protocol/status.ts';
 import { rehearsalText } from '../protocol/words.ts';
 import type { RunRow } from '../webview-ui/contract.ts';
@@ -29,7 +30,7 @@ export function rowOf(run: Run): RunRow {
     step,
     share: totalSteps ? Math.min(1, step / totalSteps) : null,
     stepsPerEpoch,
-    params: Object.fromEntries(flatten(run.params, '')),
+    params: Object.fromEntries(flatten(run.params)),
     metrics: Object.fromEntries(metrics),
     alarm: alarmText(run),
     rehearsal: rehearsalText(run),
@@ -60,10 +61,9 @@ export function betterOf(metric: string): 'min' | 'max' | null {
 }
 
 /** Flattens nested params; lists become text. */
-function flatten(params: Params, before: string): [string, string | number | boolean | null][] {
-  return Object.entries(params).flatMap(([key, value]): [string, string | number | boolean | null][] => {
-    if (value !== null && typeof value === 'object')
-      return Array.isArray(value) ? [[before + key, JSON.stringify(value)]] : flatten(value, `${before}${key}.`);
-    return [[before + key, value]];
+function flatten(params: Params): [string, string | number | boolean | null][] {
+  return flattenParams(params).flatMap(([name, value]): [string, string | number | boolean | null][] => {
+    if (isNested(value)) return [];
+    return [[name, Array.isArray(value) ? JSON.stringify(value) : value]];
   });
 }

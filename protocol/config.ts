@@ -7,13 +7,10 @@ import { described } from './described.ts';
 import { gpuDemandSchema } from './devices.ts';
 import { BACKENDS } from './domain.ts';
 import { enginesSchema } from './engines.ts';
+import { paramValue } from './params.ts';
 import { PUSH_CHOICES, REMOTE_NAME } from './pushing.ts';
 import { changingRollbackSchema, rollbackSchema } from './rollback.ts';
 import { sweepSchema } from './sweep.ts';
-
-const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
-  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), namedRecord(v.string(), paramValue)]),
-);
 
 /** Interval: `10m`, `90s`, `1h`, `500 steps`, `2 epochs`, or several of them separated by commas. */
 const every = v.pipe(

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { namedRecord } from './any-names.ts';
 import { nameProblem } from './names.ts';
+import { paramValue } from './params.ts';
 
 export const TOOLS = [
   'Lightning',
@@ -20,9 +21,6 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 export const MOST_NAME_CHARACTERS = 1_000;
 const shortText = v.pipe(v.string(), v.maxLength(MOST_NAME_CHARACTERS));
 const time = v.pipe(v.number(), v.finite());
-const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
-  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), namedRecord(v.string(), paramValue)]),
-);
 
 /** A checkpoint of a found run. `place` is an absolute folder, the names of its files are relative to it. */
 export const foundCheckpointSchema = v.object({

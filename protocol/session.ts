@@ -26,6 +26,7 @@ import type { ErrorCode, WireError } from './errors.ts';
 import { INGREDIENT_KINDS, ingredientSchema } from './ingredients.ts';
 import { nameProblem } from './names.ts';
 import { wireNumberSchema } from './numbers.ts';
+import { paramValue } from './params.ts';
 import { pushPolicySchema } from './pushing.ts';
 import { rollbackSchema, skipSchema } from './rollback.ts';
 
@@ -75,10 +76,6 @@ export const objectIdSchema = v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/));
 
 /** Longest line of `events.ndjson`; longer ones are skipped and reported. */
 export const MAX_EVENT_BYTES = 1 << 20;
-
-const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
-  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), namedRecord(v.string(), paramValue)]),
-);
 
 export const checkpointPolicySchema = v.object({
   /** Seconds between automatic checkpoints, stretched so that they cost at most 2 % of the time. 0: never by time. */

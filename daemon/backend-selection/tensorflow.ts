@@ -1,6 +1,7 @@
 /** Finds the TensorFlow that pip installed for Python, whose library our binding loads. Looks at files, and runs none of them. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
+import { namesIn } from '../../base/files.ts';
 
 export interface TensorFlow {
   /** Folder with the libraries: `…/site-packages/tensorflow`. */
@@ -69,21 +70,13 @@ export function tensorflowVariables(folder: string, environment: Record<string, 
 
 function inPrefix(prefix: string): TensorFlow | null {
   for (const lib of ['lib', 'lib64'])
-    for (const python of listed(join(prefix, lib)).filter((name) => /^python3(\.\d+)?$/.test(name)))
+    for (const python of namesIn(join(prefix, lib)).filter((name) => /^python3(\.\d+)?$/.test(name)))
       for (const packages of ['site-packages', 'dist-packages']) {
         const path = join(prefix, lib, python, packages);
         const folder = join(path, 'tensorflow');
         if (!existsSync(join(folder, LIBRARY))) continue;
-        const version = listed(path).flatMap((name) => DISTRIBUTION.exec(name)?.groups?.version ?? [])[0];
+        const version = namesIn(path).flatMap((name) => DISTRIBUTION.exec(name)?.groups?.version ?? [])[0];
         return { folder, version: version ?? '' };
       }
   return null;
-}
-
-function listed(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { readJson, syncDirectory, writeJson } from '../../base/files.ts';
+import { Mutex } from '../../base/mutex.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { isAncestor } from '../code/history.ts';
 import type { GitDirectories } from '../code/reflog.ts';
@@ -65,7 +66,7 @@ export class KnownBranches {
   #unsure = new Set<string>();
   #refs: Ref[] = [];
   #lastRefs: string | null = null;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #mutex = new Mutex();
 
   constructor(setup: KnownBranchesSetup) {
     this.#setup = setup;
@@ -81,7 +82,7 @@ export class KnownBranches {
 
   /** Finds the current name of each branch. With `all` it also looks for branches that have no entry. */
   look(all = false): Promise<void> {
-    return this.#serial(() => this.#look(all));
+    return this.#mutex.run(() => this.#look(all));
   }
 
   find(id: string): KnownBranch {
@@ -130,7 +131,7 @@ export class KnownBranches {
 
   /** Returns the id of HEAD's branch, which need not have a commit yet. A branch without an id gets one. */
   idOf(name: string): Promise<string> {
-    return this.#serial(async () => {
+    return this.#mutex.run(async () => {
       const known = this.#idNow(name);
       if (known) return known;
       if (!this.#refs.some((ref) => ref.name === name)) await this.#look(true);
@@ -147,7 +148,7 @@ export class KnownBranches {
    * Confirms that the branch is the known one: HEAD has been on it ever since it was seen, whatever its reflog says.
    */
   confirm(id: string, name: string): Promise<void> {
-    return this.#serial(async () => {
+    return this.#mutex.run(async () => {
       await this.#look(false);
       const ref = this.#refs.find((one) => one.name === name);
       const entry = this.#entries.find((one) => one.id === id);
@@ -167,7 +168,7 @@ export class KnownBranches {
 
   /** Returns the id of the branch that had this name at a time; null when no existing branch had it. */
   idAt(name: string, at: number): Promise<string | null> {
-    return this.#serial(async () => {
+    return this.#mutex.run(async () => {
       const fits: Ref[] = [];
       for (const ref of this.#refs) if (nameAt(ref.life, Math.floor(at / 1000)) === name) fits.push(ref);
       const found = fits.length === 1 ? fits[0] : fits.find((ref) => ref.name === name);
@@ -326,12 +327,6 @@ export class KnownBranches {
 
   get #file(): string {
     return join(this.#setup.storePath, 'branch-ids.json');
-  }
-
-  #serial<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(work);
-    this.#tail = result.catch(() => {});
-    return result;
   }
 }
 

@@ -3,6 +3,8 @@
  * An event, a start, a poll and `sync` all make the same call, one after another. The two durable facts (branch in
  * place, stashes) show what a crash left half done, and the next call finishes it.
  */
+
+import { Mutex } from '../../base/mutex.ts';
 import type { Run } from '../../protocol/domain.ts';
 import type { SyncResult } from '../../protocol/messages/branch.ts';
 import { counted } from '../../protocol/words.ts';
@@ -53,7 +55,7 @@ export class Worktree {
   readonly #branchStashes: BranchStashes;
   readonly #runsLeft: RunsLeft;
   readonly #head: HeadWatcher;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #mutex = new Mutex();
   /** HEAD may have moved while the daemon was not running: true until the first look has been settled. */
   #unattended = true;
   #lastNotice = '';
@@ -109,18 +111,18 @@ export class Worktree {
 
   /** Makes the switch that is due, now. */
   sync(files?: 'move' | 'stay'): Promise<SyncResult> {
-    return this.#serial(() => this.#sync(files));
+    return this.#mutex.run(() => this.#sync(files));
   }
 
   /** Makes the switch that is due, and notices files that git removed or the user changed since the last look. */
   async settle(): Promise<void> {
     await this.sync();
-    await this.#serial(() => this.#ingestion.lookNow());
+    await this.#mutex.run(() => this.#ingestion.lookNow());
   }
 
   /** Records the answer to the question whether files follow branches here. */
   follow(follow: boolean): Promise<SyncResult> {
-    return this.#serial(async () => {
+    return this.#mutex.run(async () => {
       writeConsent(this.#setup.storePath, follow);
       this.#lastNotice = '';
       this.#ingestion.lookAgain();
@@ -137,12 +139,12 @@ export class Worktree {
 
   /** Records that a run wrote these files of the tree: they follow the branch in place, declared or not. */
   recordWritten(run: string, paths: readonly RawPath[]): Promise<void> {
-    return this.#serial(() => this.#ingestion.pausedFor(() => this.#ownership.recordWritten(run, paths)));
+    return this.#mutex.run(() => this.#ingestion.pausedFor(() => this.#ownership.recordWritten(run, paths)));
   }
 
   /** Runs work on stashes while nothing else moves files. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
-    return this.#serial(() => this.#ingestion.pausedFor(work));
+    return this.#mutex.run(() => this.#ingestion.pausedFor(work));
   }
 
   /** Lists the ids of the store's files that this worktree needs. */
@@ -154,7 +156,7 @@ export class Worktree {
     this.#disposed = true;
     for (const timer of [this.#retry, this.#settling]) if (timer) clearTimeout(timer);
     this.#head.dispose();
-    await this.#tail.catch(() => {});
+    await this.#mutex.settled();
     await this.#ingestion.dispose();
     const inPlace = this.#record.inPlace();
     if (!inPlace) return;
@@ -177,12 +179,6 @@ export class Worktree {
     this.#setup.headMoved(head);
     if (this.#settling) clearTimeout(this.#settling);
     this.#settling = setTimeout(() => void this.sync(), SETTLE_MS);
-  }
-
-  #serial<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(work);
-    this.#tail = result.catch(() => {});
-    return result;
   }
 
   // ---- the loop ----

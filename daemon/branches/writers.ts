@@ -1,6 +1,7 @@
 /** Finds the processes that have one of these files open for writing. Works on Linux only; elsewhere it finds none. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
+import { namesIn } from '../../base/files.ts';
 
 const O_ACCMODE = 3;
 
@@ -33,13 +34,5 @@ function nameOf(pid: string): string {
     return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
   } catch {
     return 'a process';
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }

@@ -1,6 +1,7 @@
 /** Compares hyper-parameters. Pure. */
 import type { ParamDiff } from '../../protocol/diff.ts';
-import type { Params, ParamValue } from '../../protocol/domain.ts';
+import type { Params } from '../../protocol/domain.ts';
+import { flattenParams } from '../../protocol/params.ts';
 
 export interface ParamSide {
   params: Params;
@@ -12,7 +13,7 @@ export interface ParamSide {
 
 /** Lists the params that differ, in the order of the first side. */
 export function diffParams(sides: readonly ParamSide[]): ParamDiff[] {
-  const flat = sides.map(({ params }) => flatten(params, ''));
+  const flat = sides.map(({ params }) => new Map(flattenParams(params)));
   const names = [...new Set(flat.flatMap((side) => [...side.keys()]))];
   return names.flatMap((name) => {
     const values = sides.map(({ overrides, command }, i) => {
@@ -24,17 +25,4 @@ export function diffParams(sides: readonly ParamSide[]): ParamDiff[] {
     const texts = new Set(values.map((value) => (value ? JSON.stringify(value.value) : '')));
     return texts.size > 1 ? [{ name, values }] : [];
   });
-}
-
-/** Flattens nested params. Lists stay whole; an empty object is a value. */
-function flatten(params: Params, before: string): Map<string, ParamValue> {
-  const flat = new Map<string, ParamValue>();
-  for (const [key, value] of Object.entries(params)) {
-    const name = `${before}${key}`;
-    const nested =
-      value !== null && typeof value === 'object' && !Array.isArray(value) && Object.keys(value).length > 0;
-    if (nested) for (const entry of flatten(value as Params, `${name}.`)) flat.set(...entry);
-    else flat.set(name, value);
-  }
-  return flat;
 }

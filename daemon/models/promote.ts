@@ -1,7 +1,7 @@
 /** Makes named models of checkpoints: a folder with the weights and a card, and a name that protects the checkpoint. */
-import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { syncDirectory, syncFile } from '../../base/files.ts';
+import { namesIn, syncDirectory, syncFile } from '../../base/files.ts';
 import { Pending } from '../../base/pending.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -92,7 +92,7 @@ function isThere(path: string): boolean {
 async function takenVersions({ store, place }: ExportContext, name: string): Promise<string[]> {
   const prefix = `${name}@`;
   const tags = await store.tagsWithPrefix(`${MODELS}/${prefix}`);
-  const folders = entriesOf(join(place.root, MODELS)).filter((entry) => entry.startsWith(prefix));
+  const folders = namesIn(join(place.root, MODELS)).filter((entry) => entry.startsWith(prefix));
   return [...tags.map((tag) => tag.slice(`${MODELS}/`.length)), ...folders].map((entry) => entry.slice(prefix.length));
 }
 
@@ -153,14 +153,6 @@ function rememberFolder({ place }: ExportContext, directory: string): void {
   const path = relative(place.root, directory);
   if (path.startsWith('..') || isAbsolute(path)) return;
   rememberModel(place.store, place.root, path.split(sep).join('/'));
-}
-
-function entriesOf(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }
 
 function requirePart(param: 'name' | 'version', part: string): void {

@@ -1,9 +1,9 @@
 /**
  * Moves a store that was made before `git init` out of the tree, where `git clean` deletes it, into git's own folder.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { syncDirectory } from '../../base/files.ts';
+import { namesIn, syncDirectory } from '../../base/files.ts';
 import { SessionDirectory } from '../../session/directory.ts';
 import { isAlive } from '../../session/watch.ts';
 
@@ -12,10 +12,10 @@ const SCRIPT_FOLDERS = ['sessions', 'files'];
 
 /** Tells whether the store can be moved now: by a rename, with nobody writing into it. */
 export function canMoveStore(from: string, to: string): boolean {
-  if (entriesOf(to).some((name) => !SCRIPT_FOLDERS.includes(name))) return false;
+  if (namesIn(to).some((name) => !SCRIPT_FOLDERS.includes(name))) return false;
   if (statSync(from).dev !== statSync(dirname(to)).dev) return false;
   const sessions = [from, to].flatMap((store) =>
-    entriesOf(join(store, 'sessions')).map((id) => join(store, 'sessions', id)),
+    namesIn(join(store, 'sessions')).map((id) => join(store, 'sessions', id)),
   );
   return sessions.every((path) => !isAlive(new SessionDirectory(path)));
 }
@@ -23,7 +23,7 @@ export function canMoveStore(from: string, to: string): boolean {
 /** Moves the store. At every moment it is complete in one of the two places. */
 export function moveStore(from: string, to: string): void {
   for (const name of SCRIPT_FOLDERS) {
-    for (const entry of entriesOf(join(to, name))) {
+    for (const entry of namesIn(join(to, name))) {
       mkdirSync(join(from, name), { recursive: true });
       renameSync(join(to, name, entry), join(from, name, entry));
     }
@@ -33,8 +33,4 @@ export function moveStore(from: string, to: string): void {
   renameSync(from, to);
   rmSync(join(to, '.gitignore'), { force: true });
   for (const folder of [dirname(from), dirname(to)]) syncDirectory(folder);
-}
-
-function entriesOf(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder) : [];
 }

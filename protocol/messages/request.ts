@@ -7,6 +7,7 @@
  */
 import * as v from 'valibot';
 import { namedRecord } from '../any-names.ts';
+import { paramValueOf } from '../params.ts';
 
 export const MAX_MESSAGE_BYTES = 1 << 20;
 
@@ -38,9 +39,7 @@ export const word = v.pipe(
   v.check((value) => !value.includes('\0'), 'contains a NUL character, which no name, path or command can have'),
 );
 export const text = v.pipe(word, v.maxLength(4096));
-export const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
-  v.union([word, v.number(), v.boolean(), v.null(), v.array(paramValue), namedRecord(word, paramValue)]),
-);
+export const paramValue = paramValueOf(word);
 export const params = namedRecord(text, paramValue);
 /** Environment variables. Their values stay in the memory of daemon and runner and are never written to disk. */
 export const environment = namedRecord(word, word);

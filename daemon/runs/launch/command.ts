@@ -4,6 +4,7 @@ import { placeOfScript } from '../../../base/python-words.ts';
 import type { ParamStyle } from '../../../protocol/config.ts';
 import type { Params, ParamValue } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
+import { flattenParams, isNested } from '../../../protocol/params.ts';
 
 /**
  * Splits a line as a POSIX shell does: quotes and backslashes, no expansion. Returns null when a quote is not closed.
@@ -128,30 +129,23 @@ export function withDebugger(words: readonly string[], added: readonly string[] 
 export function paramVariables(params: Params, style: ParamStyle): Record<string, string> {
   if (style !== 'env') return {};
   return Object.fromEntries(
-    flatten(params).map(([name, value]) => [
-      `PARAM_${name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}`,
-      plain(value),
-    ]),
+    flat(params).map(([name, value]) => [`PARAM_${name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}`, plain(value)]),
   );
 }
 
 function paramWords(params: Params, style: ParamStyle): string[] {
-  if (style === 'hydra') return flatten(params).map(([name, value]) => `${name}=${plain(value)}`);
+  if (style === 'hydra') return flat(params).map(([name, value]) => `${name}=${plain(value)}`);
   if (style !== 'flags') return [];
-  return flatten(params).flatMap(([name, value]) => {
+  return flat(params).flatMap(([name, value]) => {
     if (value === false || value === null) return [];
     if (value === true) return [`--${name}`];
     return [`--${name}`, ...(Array.isArray(value) ? value.map(plain) : [plain(value)])];
   });
 }
 
-/** Flattens nested params: `{ optimizer: { lr: 1 } }` becomes `optimizer.lr`. */
-function flatten(params: Params, before = ''): [string, ParamValue][] {
-  return Object.entries(params).flatMap(([name, value]): [string, ParamValue][] =>
-    value !== null && typeof value === 'object' && !Array.isArray(value)
-      ? flatten(value, `${before}${name}.`)
-      : [[`${before}${name}`, value]],
-  );
+/** Lists params as a command takes them: nested ones by their path, and nothing for an empty object. */
+function flat(params: Params): [string, ParamValue][] {
+  return flattenParams(params).filter(([, value]) => !isNested(value));
 }
 
 function plain(value: ParamValue): string {

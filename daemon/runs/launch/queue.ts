@@ -1,10 +1,10 @@
 /**
  * Queued runs of a project, on disk, so that they survive the daemon. Values of environment variables are not stored.
  */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { readJson, writeJson } from '../../../base/files.ts';
+import { namesIn, readJson, writeJson } from '../../../base/files.ts';
 import { gpuDemandSchema } from '../../../protocol/devices.ts';
 import { skipSchema } from '../../../protocol/rollback.ts';
 import { byTurn } from '../../devices/turn.ts';
@@ -137,9 +137,5 @@ export function hasQueue(store: string): boolean {
 }
 
 function entryNames(folder: string): string[] {
-  try {
-    return readdirSync(folder).filter((name) => name.endsWith('.json'));
-  } catch {
-    return [];
-  }
+  return namesIn(folder).filter((name) => name.endsWith('.json'));
 }

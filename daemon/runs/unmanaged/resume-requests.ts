@@ -1,8 +1,8 @@
 /** Answers scripts that were started by hand and ask for their last checkpoint; see `protocol/asked-checkpoint.ts`. */
-import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { readJson, writeJson } from '../../../base/files.ts';
+import { namesIn, readJson, writeJson } from '../../../base/files.ts';
 import { inside } from '../../../base/inside.ts';
 import type { Allocation } from '../../../protocol/allocation.ts';
 import {
@@ -97,12 +97,4 @@ async function lastCheckpoint(
 
 function isEarlierLife(one: Session['allocation'], of: Allocation): boolean {
   return one?.kind === of.kind && one.job === of.job && (one.restart ?? 0) < (of.restart ?? 0);
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

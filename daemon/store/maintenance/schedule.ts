@@ -1,4 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises';
+import { Mutex } from '../../../base/mutex.ts';
 import type { Coders } from '../objects/codec-pool.ts';
 import type { Objects } from '../objects/objects.ts';
 import { fillChecksums } from './checksums.ts';
@@ -20,7 +21,7 @@ export class Upkeep {
   readonly #path: string;
   readonly #objects: Objects;
   readonly #coders: Coders;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #mutex = new Mutex();
   /** Packing that a slice left for the next one. */
   #packing: { minAgeMs: number; chunks: ReturnType<typeof pack> } | null = null;
   #closing = false;
@@ -33,7 +34,7 @@ export class Upkeep {
   }
 
   sweep(): Promise<number> {
-    return this.#alone(() => sweep(this.#objects, this.#coders, () => breathe()));
+    return this.#mutex.run(() => sweep(this.#objects, this.#coders, () => breathe()));
   }
 
   /**
@@ -41,7 +42,7 @@ export class Upkeep {
    * alone; of a live run it packs only full blocks.
    */
   pack(milliseconds: number, minAgeMs: number, isLive: (run: string) => boolean): Promise<Packed> {
-    return this.#alone(async () => {
+    return this.#mutex.run(async () => {
       if (!hasRoomFor(this.#path, 0)) return { savedBytes: 0, more: false, noRoom: true };
       const until = performance.now() + milliseconds;
       if (this.#packing?.minAgeMs !== minAgeMs)
@@ -69,7 +70,7 @@ export class Upkeep {
    * Fills in missing checksums for about `milliseconds`, each after the chunk was compared with SHA-256. Returns whether some are left.
    */
   fillChecksums(milliseconds: number): Promise<boolean> {
-    return this.#alone(async () => {
+    return this.#mutex.run(async () => {
       if (!hasRoomFor(this.#path, 0)) return false;
       const until = performance.now() + milliseconds;
       for await (const _ of fillChecksums(this.#objects, () => breathe()))
@@ -81,12 +82,6 @@ export class Upkeep {
   /** Stops the work under way at the next chunk. */
   async close(): Promise<void> {
     this.#closing = true;
-    await this.#tail;
-  }
-
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(work);
-    this.#tail = result.catch(() => {});
-    return result;
+    await this.#mutex.settled();
   }
 }
