@@ -23,6 +23,8 @@ const MATCHES_TEXT = [
   /\.(message|reason)[!?)]*\.(includes|match|startsWith|endsWith|search)\(/,
   /\.test\([^)]*\.(message|reason)\b/,
   /\.(message|reason)\)? [!=]==? ['"`]/,
+  // A class is told by `instanceof`: a bundle may rename it.
+  /\bconstructor\??\.name [!=]==/,
   /\bin str\((error|exception|cause)\)/,
   /\bstr\((error|exception|cause)\)\.(startswith|endswith|find|index)\(/,
 ];

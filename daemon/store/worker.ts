@@ -6,6 +6,7 @@ import { openStore, type StoreApi, type StoreOptions } from './api.ts';
 import type { StoreReply, StoreRequest, StoreSetup } from './client.ts';
 import { asStoreError, isDiskFull } from './failures.ts';
 import { lookAtStore } from './maintenance/fsck.ts';
+import { FileChanged } from './objects/hashing.ts';
 
 const port = parentPort!;
 let api: StoreApi | null = null;
@@ -35,6 +36,6 @@ function describe(error: unknown): StoreReply['error'] {
   return {
     ...toWire(asStoreError(error, (workerData as StoreOptions).path)),
     diskFull: isDiskFull(error),
-    changed: (error as Error)?.constructor?.name === 'FileChanged',
+    changed: error instanceof FileChanged,
   };
 }

@@ -12,7 +12,7 @@ import {
   SLOT_FREE,
   SLOT_USED,
 } from './hasher-protocol.ts';
-import { hashFile } from './hashing.ts';
+import { FileChanged, hashFile } from './hashing.ts';
 
 const { memory: kernelMemory, states } = workerData as { memory: KernelMemory; states: SharedArrayBuffer };
 useChecksumMemory(kernelMemory);
@@ -46,7 +46,7 @@ parentPort!.on('message', ({ id, path, expected }: HasherRequest) => {
   } catch (error) {
     if (slot >= 0) releaseSlot(slot);
     const { name, message, code } = error as NodeJS.ErrnoException;
-    post({ type: 'error', id, changed: error?.constructor.name === 'FileChanged', name, message, code: code ?? null });
+    post({ type: 'error', id, changed: error instanceof FileChanged, name, message, code: code ?? null });
   }
 });
 

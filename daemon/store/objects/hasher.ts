@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { Mutex } from '../../../base/mutex.ts';
 import { checksumMemory, KERNEL_BYTES } from './checksum.ts';
 import { type HasherMessage, type HasherRequest, SLOT_BYTES, SLOT_COUNT, SLOT_FREE } from './hasher-protocol.ts';
 import { FileChanged, type HashedChunk } from './hashing.ts';
@@ -11,7 +12,7 @@ export class Hasher {
   readonly #entry: URL;
   #thread: Thread | null = null;
   #idle: NodeJS.Timeout | null = null;
-  #tail: Promise<void> = Promise.resolve();
+  readonly #mutex = new Mutex();
   #nextId = 1;
 
   constructor(entry: URL) {
@@ -22,17 +23,15 @@ export class Hasher {
    * Calls `take` for each chunk in order. The chunk's data is shared memory: it must be used up before `release` is
    * called, and the thread waits while no slot is free.
    */
-  async hash(
+  hash(path: string, expected: Uint8Array, take: (chunk: HashedChunk, release: () => void) => void): Promise<void> {
+    return this.#mutex.run(() => this.#hash(path, expected, take));
+  }
+
+  async #hash(
     path: string,
     expected: Uint8Array,
     take: (chunk: HashedChunk, release: () => void) => void,
   ): Promise<void> {
-    const previous = this.#tail;
-    let done = () => {};
-    this.#tail = new Promise((resolve) => {
-      done = resolve;
-    });
-    await previous;
     try {
       if (this.#idle) clearTimeout(this.#idle);
       this.#thread ??= startThread(this.#entry);
@@ -44,7 +43,6 @@ export class Hasher {
     } finally {
       this.#idle = setTimeout(() => void this.close(), IDLE_MS);
       this.#idle.unref();
-      done();
     }
   }
 

@@ -10,6 +10,7 @@ test.each([
   ["return (error as Error).message.startsWith('ENOENT');"],
   ['if (/killed/.test(run.reason!)) return;'],
   ["if (run.reason === 'paused') return;"],
+  ["return error.constructor?.name === 'FileChanged';"],
   ['    if "CUDA" in str(error):'],
   ['    return str(error).startswith("out of")'],
 ])('%s decides by the text of a message', (line) => {
