@@ -1,4 +1,4 @@
-/** Writes the results of a complete benchmark run: a part of docs/benchmarks.md, its chart, and every number as JSON. */
+/** Writes the results of a benchmark run: a part of docs/benchmarks.md, its chart, and every number as JSON. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
@@ -13,16 +13,24 @@ const BEGIN = '<!-- written by `npm run bench` -->';
 const END = '<!-- end of what `npm run bench` writes -->';
 const STORAGE = 'storage.';
 
-export function writeReport(results: readonly Result[], dist: string): void {
+const NUMBERS = join(DOCS, 'benchmarks.json');
+
+/** A number with the day that it was measured on, if that is not the newest run's. */
+type Dated = Result & { measured?: string };
+
+/** Writes the results of some groups, or of all. Numbers of groups that were not measured now stay, with their day. */
+export function writeReport(measured: readonly Result[], dist: string): void {
   const machine = machineFacts(dist);
-  // Saved first: the numbers took half an hour, and the page may be at fault.
-  writeFileSync(join(DOCS, 'benchmarks.json'), `${JSON.stringify({ machine, results }, null, 1)}\n`);
+  const earlier = JSON.parse(readFileSync(NUMBERS, 'utf8')) as { machine: { date: string }; results: Dated[] };
+  const results = merged(measured, earlier.results, earlier.machine.date, machine.date);
+  // Saved first: the numbers took long, and the page may be at fault.
+  writeFileSync(NUMBERS, `${JSON.stringify({ machine, results }, null, 1)}\n`);
   const page = readFileSync(PAGE, 'utf8');
   const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (before < 0 || after < before)
     throw new Error(`${PAGE} no longer has the marks between which the numbers are written`);
   const parts = [
-    `Measured on ${machine.date}: ${machine.processor}, ${machine.memory}, ${machine.system}. ${machine.versions.join(', ')}.`,
+    `Measured on ${machine.date}, except where a row has another day: ${machine.processor}, ${machine.memory}, ${machine.system}. ${machine.versions.join(', ')}.`,
     '![each result beside the alternative](pictures/benchmarks.svg)',
     table(results.filter(({ name }) => !besidePeers(name))),
     storageTable(results),
@@ -31,6 +39,18 @@ export function writeReport(results: readonly Result[], dist: string): void {
   writeFileSync(PAGE, written);
   writeFileSync(join(DOCS, 'pictures/benchmarks.svg'), chartOf(results));
   console.log(`written: ${PAGE}, benchmarks.json, pictures/benchmarks.svg`);
+}
+
+/** Replaces numbers by new ones, in the order of their descriptions; those that are described no more are left out. */
+export function merged(measured: readonly Result[], before: readonly Dated[], then: string, today: string): Dated[] {
+  const now = new Set(measured.map(({ name }) => name));
+  const kept = before
+    .filter(({ name }) => !now.has(name) && (name in WHAT || besidePeers(name)))
+    .map((one) => ({ ...one, measured: one.measured ?? then }))
+    .map(({ measured: day, ...one }) => (day === today ? one : { ...one, measured: day }));
+  const order = Object.keys(WHAT);
+  const place = ({ name }: Result) => (order.includes(name) ? order.indexOf(name) : order.length);
+  return [...measured, ...kept].sort((a, b) => place(a) - place(b));
 }
 
 function machineFacts(dist: string) {
@@ -71,7 +91,7 @@ function besidePeers(name: string): boolean {
   return name.startsWith(STORAGE) && COLUMNS.some(([column]) => name === `${STORAGE}${column}`);
 }
 
-function table(results: readonly Result[]): string {
+function table(results: readonly Dated[]): string {
   const rows = results.map((result) => {
     const { name, value, unit, raw, theirs, versus, ratio } = result;
     const reached =
@@ -81,7 +101,7 @@ function table(results: readonly Result[]): string {
           ? '✔'
           : '**missed**';
     return [
-      `\`${name}\``,
+      `\`${name}\`${result.measured === undefined ? '' : ` (${result.measured})`}`,
       WHAT[name] ?? '**not described in bench/descriptions.ts**',
       `${round(value)} ${unit}${spreadOf(raw?.ours)}`,
       theirs === undefined ? '' : `${round(theirs)} ${unit}${spreadOf(raw?.theirs)}: ${versus}`,
