@@ -51,3 +51,29 @@ def test_an_optimizer_that_steps_with_each_batch_does_not_stand_for_one_that_doe
     launcher: Launcher, tmp_path: Path, kill: int, optimizer: str
 ) -> None:
     assert exact(launcher, tmp_path, kill, "two optimizers", optimizer)
+
+
+def of_script(launcher: Launcher, folder: Path, script: str, kill: int, how: str) -> Set[str]:
+    """Expects equal bits of a script that clears its gradients in this way. Returns the names of the gradients in the checkpoint."""
+    whole, killed, resumed = Training(launcher, folder, script, NEVER, HOW=how).pair(kill)
+    newest = killed.newest()
+    assert (newest.grade, newest.missing) == ("complete", "")
+    assert differences(whole, resumed) == []
+    return {key for key in newest.state() if key.startswith(".trainstash.gradients")}
+
+
+@pytest.mark.parametrize("kill", [1, 3, 4, 18])
+@pytest.mark.parametrize("how", ["the tail", "the trunk", "the head, in place", "tasks", "none", "all, in place"])
+def test_gradients_that_are_cleared_in_part_are_kept(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
+    of_script(launcher, tmp_path, "partly_cleared", kill, how)
+
+
+@pytest.mark.parametrize("kill", [1, 2, 3, 4, 19])
+@pytest.mark.parametrize("how", ["each second time", "mostly"])
+def test_gradients_that_are_cleared_now_and_then_are_kept(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
+    of_script(launcher, tmp_path, "now_and_then_cleared", kill, how)
+
+
+@pytest.mark.parametrize("kill", [2, 4, 18])
+def test_gradients_that_are_all_cleared_for_each_step_are_not_kept(launcher: Launcher, tmp_path: Path, kill: int) -> None:
+    assert of_script(launcher, tmp_path, "partly_cleared", kill, "all") == set()

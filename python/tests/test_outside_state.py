@@ -115,8 +115,21 @@ def test_files_that_decide_what_is_saved_are_no_reason(launcher: Launcher, tmp_p
 
 
 @pytest.mark.sample(count=3)
-@pytest.mark.parametrize("how", "gathered returned returned_before within scheduled by_the_clock lower_rate scaled_network tracked_more".split())
+@pytest.mark.parametrize("how", "gathered returned returned_before within scheduled by_the_clock lower_rate scaled_network tracked_more in_place".split())
 def test_files_and_clocks_that_decide_what_is_trained_are_named(launcher: Launcher, tmp_path: Path, how: str) -> None:
     newest = killed_after_its_checkpoint(launcher, tmp_path, "outside_decisions", how).newest()
     assert newest.grade == "partial"
     assert "outside_decisions.py:" in newest.missing
+
+
+@pytest.mark.parametrize("how", ["weighted", "replayed", "rewritten", "weighted by workers", "rewritten by workers"])
+def test_files_that_the_training_changes_and_its_data_set_reads_are_named(launcher: Launcher, tmp_path: Path, how: str) -> None:
+    newest = killed_after_its_checkpoint(launcher, tmp_path, "data_files", how).newest()
+    assert newest.grade == "partial"
+    assert "it reads files that the training changes, which a resume finds as the last process left them (data_files.py:" in newest.missing
+
+
+@pytest.mark.parametrize("how", ["records", "cached", "records by workers", "cached by workers"])
+def test_files_that_a_data_set_reads_beside_the_training_are_no_reason(launcher: Launcher, tmp_path: Path, how: str) -> None:
+    newest = killed_after_its_checkpoint(launcher, tmp_path, "data_files", how).newest()
+    assert (newest.grade, newest.missing) == ("complete", "")

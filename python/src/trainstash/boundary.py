@@ -109,7 +109,7 @@ class Boundary:
                 reasons.append("best")
             elif not self.has_to_wait():
                 engine.best.give_up()
-        reasons = list(dict.fromkeys(reasons))
+        reasons = list(dict.fromkeys(reasons)) if len(reasons) > 1 else reasons
         decision = self._asked()
         if decision == _NOTHING and reasons:
             decision = _SAVE

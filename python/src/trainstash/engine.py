@@ -119,7 +119,7 @@ class Engine:
         self.vars.update(own["vars"])
         self.states.load(own.get("state", {}))
         self.position.restore(own)
-        self.gradients.are_given_up = bool(own.get("clears_gradients"))
+        self.gradients.remember(own.get("clears_gradients"))
         self._same_params = own["params"] == plain_params(self.params)
         self._left_out.resume(own)
         for done in self.tracked.apply_options(own["params"], self.params):
@@ -196,6 +196,8 @@ class Engine:
         self.steps += 1
         self.position.stepped()
         self.gradients.stepped()
+        if self.gradients.has_missed:
+            self.saver.take_again()
         values = self.metrics.log(self.steps, self.position.epoch, metrics) if metrics else {}
         self.prints.stepped(self.steps, values)
         if self._is_first_step:

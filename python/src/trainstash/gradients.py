@@ -3,8 +3,9 @@ none at a checkpoint, and a copy of all gradients would be as large as the weigh
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set, Tuple
 
+from .clearing import Look
 from .tracked import is_model, is_optimizer
 from .wrappers import plain_name
 
@@ -28,25 +29,38 @@ class Gradients:
         # The mark at the newest `run.step`, and the optimizers that had stepped since the one before.
         self._at_step: Mark = []
         self._stepped: Set[int] = set()
-        # Optimizers whose gradients the script was seen to give up between two steps.
+        # Optimizers whose gradients, each of them, the script was seen to clear between two steps.
         self._given_up: Set[int] = set()
-        #: True: the script's text has something that clears gradients; None: it cannot be read.
-        self.script_clears: Optional[bool] = None
+        # Optimizers of which it was seen to leave some, and looks whose ends are still to come.
+        self._add_up: Set[int] = set()
+        self._looks: Dict[int, Look] = {}
+        # Optimizers that were looked at when the checkpoint was taken that a resume begins with.
+        self._looked_at: Set[int] = set()
+        # Optimizers whose gradients the newest checkpoint is without.
+        self._left_out: Set[int] = set()
+        #: True: the script clears gradients in some steps and not in others, so that no look at one step tells of the next.
+        self.clears_now_and_then = False
+        #: True: the newest checkpoint is without gradients that the script did not clear afterwards.
+        self.has_missed = False
 
-    @property
-    def are_given_up(self) -> bool:
-        """True: the script was seen to give up the gradients of each optimizer between two steps."""
-        return len(self._given_up) == len(self._owners()) > 0
+    def memory(self) -> Dict[str, List[int]]:
+        """Returns what was seen of each optimizer, by its place: a resume goes on with that, and keeps and leaves out the same."""
+        return {"given up": sorted(self._given_up), "add up": sorted(self._add_up), "looked at": sorted(set(self._looks) - self._given_up)}
 
-    @are_given_up.setter
-    def are_given_up(self, given_up: bool) -> None:
-        self._given_up = set(range(len(self._owners()))) if given_up else set()
+    def remember(self, saved: Any) -> None:
+        """Takes over what a checkpoint says. An older one has a truth value: that all were given up."""
+        everyone = set(range(len(self._owners())))
+        known: Mapping[str, Iterable[int]] = saved if isinstance(saved, dict) else {"given up": everyone if saved else ()}
+        self._given_up = everyone & set(known.get("given up", ()))
+        self._add_up = everyone & set(known.get("add up", ()))
+        self._looked_at = everyone & set(known.get("looked at", ()))
 
     def begin(self) -> None:
         """Notes how often the weights were written before the loop, so that its first step can be told from a first part of one."""
         if not self._at_step:
             pairs = ((one, owner) for owner in self._owners().values() for one in _parameters_of(owner))
             self._at_begin = {id(one): _written(one, owner) for one, owner in pairs}
+            self._look(self._looked_at)
 
     def mark(self) -> Mark:
         """Returns a mark that tells later whether something was computed since."""
@@ -54,13 +68,37 @@ class Gradients:
 
     def stepped(self) -> None:
         """Notes that ``run.step`` was called: normally right after the optimizer's step."""
+        if not self._objects:
+            return
         now = self.mark()
         before = self._at_step or self._mark_at_begin()
         pairs = list(enumerate(zip(before, now))) if len(before) == len(now) else []
         # Where nothing is known from before, the gradients are kept: too many are exact, too few are not.
         self._stepped = {i for i, (old, new) in pairs if any(one[2:] != other[2:] for one, other in zip(old, new))}
-        self._given_up |= {i for i, (old, new) in pairs if any(_was_given_up(one, other) for one, other in zip(old, new))}
         self._at_step, self._at_begin = now, {}
+        self._judge()
+        self._look(self._stepped - self._given_up - self._add_up)
+
+    def _look(self, which: Set[int]) -> None:
+        owners = list(self._owners().values())
+        looks = {i: Look(_parameters_of(owners[i]), _version) for i in which if i < len(owners) and i not in self._looks}
+        self._looks.update({i: look for i, look in looks.items() if look})
+
+    def _judge(self) -> None:
+        """Ends the looks that were begun at the step before."""
+        self._looks, looks = {}, self._looks
+        for i, look in looks.items():
+            cleared = look.were_cleared()
+            if cleared is None:
+                self._looks[i] = look  # Of another task, say: its turn is still to come.
+                continue
+            if cleared:
+                self._given_up.add(i)
+            else:
+                self._given_up.discard(i)
+                self._add_up.add(i)
+                self.has_missed = self.has_missed or i in self._left_out
+            self._left_out.discard(i)
 
     def _mark_at_begin(self) -> Mark:
         known = self._at_begin
@@ -78,7 +116,7 @@ class Gradients:
         left = []
         for i, (owner, one) in enumerate(zip(owners, now)):
             # A step has used the others: they are dead, unless the script never clears them.
-            is_dead = i in self._given_up or (self.script_clears and len(owners) == 1)
+            is_dead = i in self._given_up and not self.clears_now_and_then
             is_used = i in self._stepped and _is_same(one, at_step[i])
             if any(part[0] is not None for part in one) and not (is_used and is_dead):
                 left.append(owner)
@@ -102,11 +140,20 @@ class Gradients:
 
     def put_back(self, saved: Mapping[str, Any]) -> List[str]:
         """Returns names of parameters that are not there any more."""
+        self._looks = {}  # They would take what is replaced here for cleared.
         parameters = self._parameters()
         for name, parameter in parameters.items():
             gradient = saved.get(name)
             parameter.grad = gradient.to(parameter.device, copy=True) if gradient is not None else None
         return [name for name in saved if name not in parameters]
+
+    def were_left_out(self) -> None:
+        """Notes that a checkpoint was taken: whether it could do without the gradients that it lacks shows at the next step."""
+        left = self._left_over()
+        self._left_out = {i for i, owner in enumerate(self._owners().values()) if not any(owner is one for one in left)}
+        for i in self._left_out:
+            self._looks.pop(i, None)
+        self._look(self._left_out)
 
     def _without_optimizer(self) -> List[Any]:
         """Parameters with a gradient that no optimizer uses or clears: they add up, and count where gradients are clipped."""
@@ -162,10 +209,6 @@ def _written(parameter: Any, owner: Any) -> Tuple[int, Any]:
     slots = owner.state.get(parameter) if is_optimizer(owner) else None
     count = slots.get("step") if slots else None
     return _version(parameter), _version(count) if hasattr(count, "_version") else count
-
-
-def _was_given_up(before: Tuple[Any, int, int, Any], now: Tuple[Any, int, int, Any]) -> bool:
-    return before[0] is not None and before[0] is not now[0]
 
 
 def _same(now: Mark, before: Mark) -> bool:

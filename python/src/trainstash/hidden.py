@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional
 
 from .bystanders import Bystanders, Lost
 from .code_parts import Part, part_of_function, part_of_loop
+from .data_files import changed_and_read as changed_and_read_files, watch_readers
 from .environment_use import NAMES, changed_and_read, environment
 from .file_uses import watch
 from .loop_text import LoopText
@@ -132,6 +133,7 @@ class ReadState:
         self._first: Optional[Reach] = None
         try:
             self._first = self._look()
+            watch_readers(self._first.functions)
         except Exception as error:
             self._failure = _not_looked_at(error)
 
@@ -152,6 +154,9 @@ class ReadState:
             drawn = entropy_in(function.__code__, function.__globals__, clocks=True)
             if drawn is not None:
                 return f"it uses {drawn[0]}, which gives another value in each process ({shown_file(function.__code__)}:{drawn[1]})"
+        reader = changed_and_read_files(now.functions, self._parts)
+        if reader is not None:
+            return f"it reads files that the training changes, which a resume finds as the last process left them ({reader})"
         if self._has_workers:
             again: FrozenSet[str] = frozenset().union(*(set_for_each_epoch(type(part)) for part in self._parts.values()))
             inside = changes_in_workers(self._look(["data set", "collate_fn"]).functions, again)

@@ -206,7 +206,7 @@ class _Followed:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]  # type: ignore[attr-defined]
         if child is not (value := node.value):  # type: ignore[attr-defined]
             return None
-        if any(is_trained(target, self._parts[number].spaces) for target in targets):
+        if any(is_trained(target, self._parts[number]) for target in targets):
             return node
         for target in targets:
             if isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (ast.Tuple, ast.List)) and len(target.elts) == len(value.elts):
@@ -238,7 +238,7 @@ class _Followed:
         self._judged.add(statement)
         if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
             for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
-                if is_trained(target, self._parts[number].spaces):
+                if is_trained(target, self._parts[number]):
                     return statement
                 self._taint(target, number)
             return None

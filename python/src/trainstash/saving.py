@@ -96,6 +96,14 @@ class Saver:
             if shards is not None:
                 shards.close()
 
+    def take_again(self) -> None:
+        """Asks for another checkpoint in place of the newest one, which lacks gradients that turned out to be needed."""
+        engine = self._engine
+        engine.gradients.has_missed = False
+        engine.boundary.ask(["request"])
+        why = f"The checkpoint of step {self.saved_at} was taken without the gradients of its step, which the script normally clears and did not clear this time"
+        engine.notice("gradientsMissed", "warning", f"{why}: a resume from it is not exact. The next checkpoints have them; one is taken at once.")
+
     def hold(self, is_wanted: Callable[[], bool]) -> None:
         """Copies the state of now, and writes it as soon as it is wanted."""
         engine = self._engine
@@ -224,7 +232,7 @@ class Saver:
             why = "a loader with persistent_workers outside of run.batches draws once more on a resume; give it a generator of its own"
             found.lost("random", "torch's random numbers", why)
         self._more_follows = standing == BETWEEN and not across and engine.surroundings.are_more_loaders_to_come(frame)
-        engine.gradients.script_clears = engine.surroundings.clears_gradients
+        engine.gradients.clears_now_and_then = engine.surroundings.clears_now_and_then
 
     def _live(self, found: Ingredients, after_epoch: bool, given_again: bool) -> Optional[Dict[str, Any]]:
         """Collects the whole state, as it is. None where there is nothing that could be kept."""
@@ -248,7 +256,7 @@ class Saver:
             "params": plain_params(engine.params),
             "went_without": [],
             "detours": [name for _, name in engine.detours],
-            "clears_gradients": engine.gradients.are_given_up,
+            "clears_gradients": engine.gradients.memory(),
             "modes": engine.modes.saved(),
             **of_all(states),
         }
@@ -257,6 +265,7 @@ class Saver:
             found.kept("gradients", NAMES["gradients"])
         else:
             found.absent("gradients", NAMES["gradients"])
+        engine.gradients.were_left_out()
         self._note_modes(found, engine.position.inside and not after_epoch)
         self._note_random(found, states)
         self._note_data(found)

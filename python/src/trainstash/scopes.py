@@ -12,6 +12,7 @@ import textwrap
 from types import CodeType, FrameType
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from .clearing import clears_now_and_then
 from .flow import Key, key_of, reads_in
 from .loop_variables import Names, Scope
 from .syntax import Loop
@@ -20,13 +21,12 @@ _SNAPSHOTS = sys.version_info < (3, 13)
 _PLAIN = (int, float, str, bool, bytes, type(None))
 #: Files longer than this are parsed function by function.
 _WHOLE_FILE_LINES = 400
-_CLEARS = ("zero_grad", ".grad = None", ".grad=None", "grad.zero_", "set_to_none")
 
 
 class Source(NamedTuple):
     scope: Scope
-    #: True: something in the file clears gradients.
-    clears: bool
+    #: True: gradients are cleared in some steps and not in others.
+    clears_now_and_then: bool
     #: True: something in the file asks for epochs or batches.
     has_loops: bool
 
@@ -212,8 +212,7 @@ def _read(frame: FrameType) -> Optional[Source]:
     node = tree if code.co_name == "<module>" else _definition(tree, code)
     if node is None:
         return None
-    clears = any(word in text for word in _CLEARS)
-    return Source(Scope(node, names), clears, any(f".{name}(" in text for name in ("epochs", "batches", "forever")))
+    return Source(Scope(node, names), clears_now_and_then(text, tree), any(f".{name}(" in text for name in ("epochs", "batches", "forever")))
 
 
 def _definition(tree: ast.AST, code: CodeType) -> Optional[ast.AST]:

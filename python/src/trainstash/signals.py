@@ -57,7 +57,8 @@ def release() -> None:
 
 def noted() -> int:
     """Returns the number of the signal that asks this process to end; 0: none does."""
-    return _noted.number if _noted.pid == os.getpid() else 0
+    # Asked several times a step: the number first.
+    return _noted.number if _noted.number and _noted.pid == os.getpid() else 0
 
 
 def interrupt() -> None:

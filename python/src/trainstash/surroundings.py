@@ -40,8 +40,8 @@ class Surroundings:
         self._hidden = Hidden(self._is_apart, self._bystanders)
         self._looked: Set[Tuple[Any, int]] = set()
         self._last: List[Lost] = []
-        #: True: the script's text clears gradients; None: it cannot be read.
-        self.clears_gradients: Optional[bool] = None
+        #: True: the text around the loop clears gradients in some steps and not in others.
+        self.clears_now_and_then = False
         #: The step at which the script says that it stops.
         self.last_step: Optional[int] = None
 
@@ -53,10 +53,9 @@ class Surroundings:
         try:
             around = _around(frame)
             readable = [one for one in around if one.source is not None]
-            if readable:
-                self.clears_gradients = any(one.source.clears for one in readable if one.source)
             for one in readable:
                 assert one.source is not None
+                self.clears_now_and_then |= one.source.clears_now_and_then
                 self.last_step = self.last_step or last_step_of(one.frame, one.source)
                 self._bystanders.note(one.frame, _names_used(one))
                 self._hidden.note(one.frame, self._reached(one), _text(one, around))

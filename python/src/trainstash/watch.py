@@ -13,6 +13,8 @@ from .numbers import has_diverged, watched_metrics, wire_number
 _WINDOW = 100
 _MIN_WINDOW = 50
 _SPIKE_DEVIATIONS = 10
+# The deviation counts as this share of the mean at least: a flat curve is no reason to speak of each wobble.
+_LEAST_SHARE = 0.02
 # A restless curve is spoken of this seldom.
 _SPIKE_REST_STEPS = 100
 _SHOWN = {"NaN": "NaN", "Infinity": "∞", "-Infinity": "-∞"}
@@ -113,7 +115,11 @@ class Recent:
         """Tells whether a value is far above mean and deviation without the largest tenth, so that a spike does not hide the
         next. None of so few values lies so many of their deviations above their mean: one that is not above them all need not
         come here."""
+        least = self._ordered[0]
+        # The mean is not below the least, nor the deviation below its bound: values that rise slowly come here each time.
+        if value <= least + _SPIKE_DEVIATIONS * abs(least) * _LEAST_SHARE:
+            return False
         calm = self._ordered[: math.ceil(len(self._ordered) * 0.9)]
         mean = sum(calm) / len(calm)
         variance = sum((one - mean) ** 2 for one in calm) / len(calm)
-        return value > mean + _SPIKE_DEVIATIONS * max(math.sqrt(variance), abs(mean) * 0.02)
+        return value > mean + _SPIKE_DEVIATIONS * max(math.sqrt(variance), abs(mean) * _LEAST_SHARE)
