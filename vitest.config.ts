@@ -31,7 +31,7 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     reporters: ['default', new SummaryReporter()],
     projects: [
-      project('unit', ['test/unit/**/*.test.ts'], []),
+      project('unit', ['test/unit/**/*.test.ts', 'bench/*.test.ts'], []),
       project('integration', ['test/{integration,branches,fuzz}/**/*.test.ts'], [PACKAGES]),
       project('faults', ['test/faults/**/*.test.ts'], [PACKAGES]),
       project('python', ['test/python/**/*.test.ts'], [PACKAGES]),

@@ -62,12 +62,14 @@ def of_script(launcher: Launcher, folder: Path, script: str, kill: int, how: str
     return {key for key in newest.state() if key.startswith(".trainstash.gradients")}
 
 
+@pytest.mark.sample(each="how")
 @pytest.mark.parametrize("kill", [1, 3, 4, 18])
 @pytest.mark.parametrize("how", ["the tail", "the trunk", "the head, in place", "tasks", "none", "all, in place"])
 def test_gradients_that_are_cleared_in_part_are_kept(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
     of_script(launcher, tmp_path, "partly_cleared", kill, how)
 
 
+@pytest.mark.sample(each="how")
 @pytest.mark.parametrize("kill", [1, 2, 3, 4, 19])
 @pytest.mark.parametrize("how", ["each second time", "mostly"])
 def test_gradients_that_are_cleared_now_and_then_are_kept(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:

@@ -1,6 +1,6 @@
 /** The benchmarks' report: numbers of different days stand side by side, each with its day. */
 import { expect, test } from 'vitest';
-import { merged } from '../../bench/report.ts';
+import { merged } from './report.ts';
 
 const number = (name: string, value: number, measured?: string) => ({
   name,
