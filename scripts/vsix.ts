@@ -24,7 +24,7 @@ export type Platform = keyof typeof PLATFORMS;
 export const platforms = Object.keys(PLATFORMS) as Platform[];
 
 /** Files of the repository that .vscodeignore admits to the package, beside dist/. */
-const PACKED = ['package.json', '.vscodeignore', 'README.md', 'CHANGELOG.md', 'LICENSE', 'extension/media'];
+const PACKED = ['package.json', '.vscodeignore', 'CHANGELOG.md', 'LICENSE', 'extension/media'];
 
 /**
  * Packs the extension and returns the package's path, `.cache/trainstash.vsix` by default. `dist/` must have been built. `vsce package` in
@@ -46,7 +46,6 @@ export async function packExtension(options: { platform?: Platform; target?: str
       packagePath: target,
       dependencies: false,
       allowMissingRepository: true,
-      rewriteRelativeLinks: false,
       ...(platform ? { target: platform } : {}),
     });
   } finally {
