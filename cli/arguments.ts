@@ -22,7 +22,8 @@ export interface Parsed {
   flag(name: string): boolean;
   text(name: string): string | undefined;
   texts(name: string): string[];
-  count(name: string): number | undefined;
+  /** Returns a whole number within a range, which is from 0 on. */
+  count(name: string, least?: number, most?: number): number | undefined;
 }
 
 const COMMON = { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const;
@@ -48,11 +49,14 @@ export function parseCommand(name: string, shape: CommandShape, argv: readonly s
     flag: (option) => values[option] === true,
     text: (option) => values[option] as string | undefined,
     texts: (option) => (values[option] as string[] | undefined) ?? [],
-    count: (option) => {
+    count: (option, least = 0, most = Number.POSITIVE_INFINITY) => {
       const text = values[option] as string | undefined;
       if (text === undefined) return undefined;
-      if (/^\d{1,15}$/.test(text)) return Number(text);
-      throw new UsageError(`--${option} takes a whole number, not "${text}".`);
+      const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+      if (number >= least && number <= most) return number;
+      const range =
+        most < Number.POSITIVE_INFINITY ? ` from ${least} to ${most}` : least > 0 ? ` from ${least} on` : '';
+      throw new UsageError(`--${option} takes a whole number${range}, not "${text}".`);
     },
   };
 }

@@ -35,7 +35,7 @@ export function controlOptions(args: Parsed) {
     after: args.text('after'),
     at: at === undefined ? undefined : parseTime(at, new Date()),
     maxHours: hours === undefined ? undefined : parseHours(hours),
-    maxSteps: args.count('max-steps'),
+    maxSteps: args.count('max-steps', 1),
   };
 }
 

@@ -3,6 +3,8 @@ import type { ParamValue } from '../protocol/domain.ts';
 import type { Range } from '../protocol/sweep.ts';
 import { parseParams, UsageError } from './arguments.ts';
 
+/** Two numbers that are not whole, or one that is missing. */
+const NEARLY_INTEGERS = /^[-+\d.e]*\.\.[-+\d.e]*$/i;
 const INTEGERS = /^(-?\d{1,15})\.\.(-?\d{1,15})$/;
 
 /** Parses `lr=1e-3,3e-4`, `seed=1..5`, and `layers=[[64],[64,64]]`, a JSON list whose items are the values. */
@@ -26,6 +28,10 @@ function rangeOf(name: string, text: string): Range {
       throw new UsageError(`--set ${name}=${text} counts up: its first number is the smaller one.`);
     return { int: [Number(low), Number(high)] };
   }
+  if (NEARLY_INTEGERS.test(text))
+    throw new UsageError(
+      `--set ${name}=${text} needs whole numbers on both sides of the dots, such as 1..5. Ranges of others belong in trainstash.json.`,
+    );
   const list = text.startsWith('[') ? jsonList(text) : null;
   if (list?.length === 0) throw new UsageError(`--set ${name}=${text} has no values.`);
   if (list) return { choice: list };

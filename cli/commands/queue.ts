@@ -65,9 +65,8 @@ function changeOf({ args }: Context) {
     args.text('at'),
     args.text('after'),
     args.text('priority'),
-    args.count('width'),
+    args.count('width', 1, 64),
   ];
-  if (width === 0) throw new UsageError('--width takes a number from 1 on; --pause starts nothing from the queue.');
   return {
     move: moves[0],
     priority: priority === undefined ? undefined : parsePriority(priority),

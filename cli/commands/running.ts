@@ -331,7 +331,7 @@ function startOptions(context: Context) {
   return {
     queue: args.flag('queue'),
     engine: args.text('on'),
-    nodes: args.count('nodes'),
+    nodes: args.count('nodes', 1),
     restarts: args.count('restarts'),
     backend: args.text('backend'),
     interpreter: args.text('python'),

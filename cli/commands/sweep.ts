@@ -5,8 +5,8 @@ import type { ParamValue, Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import type { Request } from '../../protocol/messages/request.ts';
 import { sweepChange, sweepList, sweepShow, sweepStart } from '../../protocol/messages/sweep.ts';
-import { objectiveOf, PRUNERS, progressOf, SAMPLERS, type SweepSummary } from '../../protocol/sweep.ts';
-import { age, integer, metric, orDash } from '../../protocol/words.ts';
+import { MOST_RUNS, objectiveOf, PRUNERS, progressOf, SAMPLERS, type SweepSummary } from '../../protocol/sweep.ts';
+import { age, counted, integer, metric, orDash } from '../../protocol/words.ts';
 import { type Parsed, parseParams, UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { type Context, TRUST_OPTION } from '../context.ts';
@@ -65,7 +65,7 @@ async function start(context: Context, job: string): Promise<number> {
   if (started === null) return 1;
   context.answer(started, [
     ...wrapped(
-      `Started sweep ${started.number} of ${safe(job)}: ${integer(started.runs)} runs over ${safe(started.varies.join(', '))}.`,
+      `Started sweep ${started.number} of ${safe(job)}: ${counted(started.runs, 'run')} over ${safe(started.varies.join(', '))}.`,
       context.width,
     ),
     ...wrapped(
@@ -101,12 +101,12 @@ function startRequest({ args, root, environment }: Context, job: string): StartR
     ...(args.texts('set').length > 0 ? { set: parseRanges(args.texts('set')) } : {}),
     params: parseParams(args.texts('param'), 'param'),
     sampler: oneOf(args, 'sampler', SAMPLERS),
-    samples: args.count('samples'),
+    samples: args.count('samples', 1, MOST_RUNS),
     metric: args.text('metric'),
     pruner: oneOf(args, 'pruner', PRUNERS),
-    minSteps: args.count('min-steps'),
+    minSteps: args.count('min-steps', 1),
     seed: args.count('seed'),
-    parallel: args.count('parallel'),
+    parallel: args.count('parallel', 1, 64),
     gpu: gpu === undefined ? undefined : parseGpu(gpu),
     priority: priority === undefined ? undefined : parsePriority(priority),
     backend: args.text('backend'),

@@ -39,6 +39,15 @@ test.each([
   expect(firstLine(argv)).toBe(sentence);
 });
 
+test.each([
+  ['0', '--limit takes a whole number from 1 to 64, not "0".'],
+  ['65', '--limit takes a whole number from 1 to 64, not "65".'],
+  ['1e2', '--limit takes a whole number from 1 to 64, not "1e2".'],
+])('a number that is out of its range is a mistake of the option: %s', (text, sentence) => {
+  const parsed = parseCommand('ls', SHAPE, ['--limit', text]);
+  expect(() => parsed.count('limit', 1, 64)).toThrow(sentence);
+});
+
 test('values may stand beside an option, behind a sign, and be a dash or empty', () => {
   const parsed = parseCommand('ls', SHAPE, ['-pa=1', '-p', 'b=2', '--param=-3', '--limit=', '7']);
   expect(parsed.texts('param')).toEqual(['a=1', 'b=2', '-3']);

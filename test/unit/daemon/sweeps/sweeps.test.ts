@@ -24,18 +24,25 @@ test.each([
   ['seed=5..1', /counts up/],
   ['seed=3..3', /counts up/],
   ['layers=[]', /no values/],
+  ['lr=1..', /whole numbers on both sides/],
+  ['lr=..5', /whole numbers on both sides/],
+  ['seed=1..1e9', /whole numbers on both sides/],
+  ['lr=0.1..0.5', /whole numbers on both sides/],
 ])('the values %s are a mistake', (text, message) => {
   expect(() => parseRanges([text])).toThrow(message);
   expect(() => parseRanges(['lr=1', 'lr=2'])).toThrow('given twice');
 });
 
 test('values are lists, whole numbers, and lists of JSON', () => {
-  expect(parseRanges(['lr=1e-3,3e-4', 'seed=1..5', 'layers=[[64],[64,64]]', 'opt=adam, sgd', 'on=true'])).toEqual({
+  expect(
+    parseRanges(['lr=1e-3,3e-4', 'seed=1..5', 'layers=[[64],[64,64]]', 'opt=adam, sgd', 'on=true', 'data=../a,..b']),
+  ).toEqual({
     lr: { choice: [0.001, 0.0003] },
     seed: { int: [1, 5] },
     layers: { choice: [[64], [64, 64]] },
     opt: { choice: ['adam', 'sgd'] },
     on: { choice: [true] },
+    data: { choice: ['../a', '..b'] },
   });
 });
 
