@@ -20,6 +20,8 @@ const CURRENT_TORCH = 'torch-2.13';
 const OLDEST_TORCH = 'oldest';
 const PACKAGING = 'packaging';
 const OPTUNA = 'optuna';
+const INSTALLERS = 'installers';
+const AIM = 'aim';
 const JUPYTERLAB = 'jupyterlab';
 /** Environments with servers: of S3, small ones and the one that imitates Amazon's; and Ray. */
 const SERVERS = ['s3-servers', 'moto', 'ray'];
@@ -51,7 +53,10 @@ export function packaging(make: boolean): PythonEnvironment {
 export function frameworks(): FrameworkEnvironment[] {
   const names = readdirSync(LOCKS).flatMap((file) => (file.endsWith('.txt') ? [basename(file, '.txt')] : []));
   return names
-    .filter((name) => ![CURRENT_TORCH, OLDEST_TORCH, PACKAGING, OPTUNA, JUPYTERLAB, ...SERVERS].includes(name))
+    .filter(
+      (name) =>
+        ![CURRENT_TORCH, OLDEST_TORCH, PACKAGING, OPTUNA, INSTALLERS, AIM, JUPYTERLAB, ...SERVERS].includes(name),
+    )
     .map((name) => ({ name, framework: name.replace(/-\d.*$/, ''), isOlder: /-\d/.test(name) }));
 }
 
@@ -63,6 +68,16 @@ export function frameworkPython(name: string, make: boolean): PythonEnvironment 
 /** Finds or makes the environment with Optuna. */
 export function optuna(make: boolean): PythonEnvironment {
   return fromLockFile(OPTUNA, make);
+}
+
+/** Finds or makes the environment with uv and conda-lock. */
+export function installers(make: boolean): PythonEnvironment {
+  return fromLockFile(INSTALLERS, make);
+}
+
+/** Finds or makes the environment with Aim. */
+export function aim(make: boolean): PythonEnvironment {
+  return fromLockFile(AIM, make);
 }
 
 /** Finds or makes the environment with JupyterLab, which only the full run uses. */

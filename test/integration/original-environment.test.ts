@@ -1,14 +1,16 @@
 /** Rebuilds the packages of then: what goes wrong, and what a run sees of them. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import { runEnvironment, runResume, runStart } from '../../protocol/messages/run.ts';
+import { installers } from '../../scripts/python-environments.ts';
 import { type Fixture, makeFixture, openProject, shellEnvironment, untilStatus } from '../support/daemon.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
 
+const { python: INSTALLERS } = installers(true);
 const WAIT_MS = 120_000;
 const SCRIPT = `
 import sys, tiny
@@ -35,7 +37,6 @@ async function failed(
   command: string,
   lock: string,
   text: string,
-  environment?: Record<string, string>,
 ): Promise<{ fixture: Fixture; client: Client; out: string }> {
   const out = join(temporaryFolder(), 'out');
   const fixture = makeFixture({ config: { jobs: { train: { run: `${command} ${out}` } } } });
@@ -43,7 +44,7 @@ async function failed(
   execFileSync(PYTHON, ['-c', WHEEL, join(fixture.root, NAME)]);
   writeFileSync(join(fixture.root, lock), text);
   const client = await openProject(fixture);
-  const asked = { root: fixture.root, job: 'train', params: {}, environment: environment ?? shellEnvironment() };
+  const asked = { root: fixture.root, job: 'train', params: {}, environment: shellEnvironment() };
   const run = await client.request(runStart, asked);
   await untilStatus(client, fixture, run.id, 'failed');
   writeFileSync(join(fixture.root, lock), '# today');
@@ -54,15 +55,6 @@ const environmentsOf = ({ store }: Fixture) =>
   readdirSync(join(store, 'files'), { recursive: true, encoding: 'utf8' }).filter((path) =>
     /-env-[0-9a-f]{8}$/.test(path),
   );
-
-/** Puts a program on the PATH that a test has written. */
-function withProgram(name: string, text: string): Record<string, string> {
-  const folder = temporaryFolder();
-  writeFileSync(join(folder, name), `#!/bin/sh\n${text}`);
-  chmodSync(join(folder, name), 0o755);
-  const environment = shellEnvironment();
-  return { ...environment, PATH: `${folder}:${environment.PATH}` };
-}
 
 test.skipIf(!PYTHON || !process.env.TRAINSTASH_TEST_FULL)(
   'the packages of then are installed for the run alone, once, and again where they were damaged',
@@ -93,46 +85,126 @@ test.skipIf(!PYTHON || !process.env.TRAINSTASH_TEST_FULL)(
   },
 );
 
-test('uv makes the environment of its lock file once, again where it was damaged, and `uv run` leaves the `.venv` of today alone', async () => {
-  const said = join(temporaryFolder(), 'said');
-  const uv = withProgram(
-    'uv',
-    `echo "$@ in $UV_PROJECT_ENVIRONMENT with $UV_NO_SYNC" >> ${said}
-if [ "$1" = sync ]; then mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"; ln -s "$(command -v sh)" "$UV_PROJECT_ENVIRONMENT/bin/python"; fi
-exit \${UV_FAILS:-0}`,
-  );
-  const { fixture, client } = await failed('uv run train.py', 'uv.lock', 'version = 1\n', { ...uv, UV_FAILS: '1' });
-  const environment = { ...uv, UV_PROJECT_ENVIRONMENT: join(fixture.root, '.venv') };
-  await expect(rebuild(client, fixture)).rejects.toMatchObject({
-    code: 'commandMissing',
-    message: expect.stringContaining('`uv`, which is not on the PATH'),
-  });
-  await expect(rebuild(client, fixture, { environment: { ...uv, UV_FAILS: '2' } })).rejects.toMatchObject({
-    code: 'environmentFailed',
-    message: expect.stringMatching(/uv.lock: `uv sync .*` ended with 2\. Nothing was started/),
-  });
-  expect(environmentsOf(fixture)).toEqual([]);
-  const first = await rebuild(client, fixture, { environment });
-  expect(await rebuild(client, fixture, { environment })).toEqual({ ...first, isNew: false });
-  // As by a disk that was cleaned, and by a daemon that died while it installed.
-  rmSync(first.python);
-  mkdirSync(`${first.folder.slice(0, -8)}00000000`);
-  const made = await rebuild(client, fixture, { environment });
-  expect(made.isNew).toBe(true);
-  expect(environmentsOf(fixture)).toHaveLength(1);
-  writeFileSync(said, '');
-  const { root } = fixture;
-  const resume = async (more: object) => {
-    const request = { root, run: '1', code: 'then', accept: true, environment: uv, ...more };
-    return untilStatus(client, fixture, (await client.request(runResume, request as never)).id, 'completed');
-  };
-  await resume({});
-  await resume({ interpreter: made.python });
-  expect(readFileSync(said, 'utf8').trim().split('\n')).toEqual([
-    expect.stringMatching(/^run train.py .* in {2}with 1$/),
-    expect.stringMatching(new RegExp(`^run train.py .* in ${made.folder} with 1$`)),
-  ]);
-});
+const PROJECT = `[project]
+name = "project"
+version = "0.1"
+requires-python = ">=3.9"
+dependencies = ["tiny"]
+[tool.uv.sources]
+tiny = { path = "${NAME}" }
+`;
+
+/** Shell in which these installers are on the PATH, beside what was there; `uv` looks for nothing on the network. */
+function withInstallers(...names: string[]): Record<string, string> {
+  const folder = temporaryFolder();
+  for (const name of names) symlinkSync(join(dirname(INSTALLERS!), name), join(folder, name));
+  const environment = shellEnvironment();
+  return { ...environment, PATH: `${folder}:${environment.PATH}`, UV_OFFLINE: '1', UV_PYTHON_DOWNLOADS: 'never' };
+}
+
+test.skipIf(!INSTALLERS || !PYTHON)(
+  'uv makes the environment of its lock file once, again where it was damaged, and `uv run` leaves the `.venv` of today alone',
+  { timeout: WAIT_MS },
+  async () => {
+    const uv = withInstallers('uv');
+    const out = join(temporaryFolder(), 'out');
+    const job = { run: `uv run train.py ${out}`, checkpoint: { every: '1 steps' } };
+    const fixture = makeFixture({ config: { jobs: { train: job } } });
+    const { root } = fixture;
+    // The session of its checkpoint began with `uv`, which is no Python to make an environment with.
+    const steps = 'import trainstash\nrun = trainstash.init(params={})\nrun.step(loss=1.0)\n';
+    writeFileSync(join(root, 'train.py'), `${SCRIPT}${steps}raise SystemExit(1)\n`);
+    execFileSync(PYTHON, ['-c', WHEEL, join(root, NAME)]);
+    writeFileSync(join(root, 'pyproject.toml'), PROJECT);
+    writeFileSync(join(root, '.gitignore'), '.venv\n');
+    const sync = () => {
+      for (const word of ['lock', 'sync'])
+        execFileSync('uv', [word, '--quiet'], { cwd: root, env: { ...process.env, ...uv } });
+    };
+    sync();
+    const client = await openProject(fixture);
+    await client.request(runStart, { root, job: 'train', params: {}, environment: uv });
+    const { lastCheckpoint } = await untilStatus(client, fixture, '1', 'failed');
+    expect(lastCheckpoint).not.toBeNull();
+    expect(readFileSync(out, 'utf8')).toContain(`1 ${join(root, '.venv')}`);
+    // Today's project has no packages at all.
+    writeFileSync(join(root, 'pyproject.toml'), PROJECT.replace('"tiny"', '').split('[tool')[0]!);
+    sync();
+
+    await expect(rebuild(client, fixture)).rejects.toMatchObject({
+      code: 'commandMissing',
+      message: expect.stringContaining('`uv`, which is not on the PATH'),
+    });
+    await expect(
+      rebuild(client, fixture, { environment: { ...uv, UV_CONFIG_FILE: join(root, 'missing.toml') } }),
+    ).rejects.toMatchObject({
+      code: 'environmentFailed',
+      message: expect.stringMatching(/uv.lock: `uv sync .*` ended with 2\. Nothing was started/),
+    });
+    expect(environmentsOf(fixture)).toEqual([]);
+    const environment = { ...uv, UV_PROJECT_ENVIRONMENT: join(root, '.venv') };
+    const first = await rebuild(client, fixture, { environment });
+    expect(await rebuild(client, fixture, { environment })).toEqual({ ...first, isNew: false });
+    // As by a disk that was cleaned, and by a daemon that died while it installed.
+    rmSync(first.python);
+    mkdirSync(`${first.folder.slice(0, -8)}00000000`);
+    const made = await rebuild(client, fixture, { environment });
+    expect(made.isNew).toBe(true);
+    expect(environmentsOf(fixture)).toHaveLength(1);
+
+    const resume = async (more: object) => {
+      rmSync(out, { force: true });
+      const request = { root, run: '1', code: 'then', accept: true, environment: uv, ...more };
+      await client.request(runResume, request as never);
+      await untilStatus(client, fixture, '1', 'failed');
+    };
+    await resume({});
+    // The `.venv` of today is as it was, and has no such package.
+    expect(existsSync(out)).toBe(false);
+    await resume({ interpreter: made.python });
+    expect(readFileSync(out, 'utf8')).toContain(`1 ${made.folder}`);
+    const left = readdirSync(join(root, '.venv/lib'), { recursive: true, encoding: 'utf8' });
+    expect(left.filter((path) => path.endsWith('tiny.py'))).toEqual([]);
+  },
+);
+
+const CONDA_LOCK = `version: 1
+metadata:
+  content_hash: {linux-64: "${'0'.repeat(64)}"}
+  channels: []
+  platforms: [linux-64]
+  sources: [environment.yml]
+package:
+- {name: tiny, version: "1.0", manager: conda, platform: linux-64, dependencies: {}, url: "file:///channel/linux-64/tiny-1.0-0.tar.bz2",
+   hash: {md5: "${'0'.repeat(32)}", sha256: "${'0'.repeat(64)}"}, category: main, optional: false}
+`;
+
+test.skipIf(!INSTALLERS || !PYTHON || process.platform !== 'linux')(
+  'conda-lock tells conda to install what its lock file lists, into a folder for the run alone',
+  { timeout: WAIT_MS },
+  async () => {
+    const said = join(temporaryFolder(), 'said');
+    // conda-lock is the real one. conda cannot be had from PyPI: this one only notes what it was asked.
+    const environment = withInstallers('conda-lock');
+    const folder = environment.PATH!.split(':')[0]!;
+    writeFileSync(
+      join(folder, 'conda'),
+      `#!/bin/sh
+[ "$1" = --version ] && { echo conda 26.9.0; exit; }
+while [ $# -gt 0 ]; do case "$1" in --file) file=$2;; --prefix) prefix=$2;; esac; shift; done
+{ echo "$prefix"; cat "$file"; } > ${said}
+mkdir -p "$prefix/bin" && ln -s ${PYTHON} "$prefix/bin/python"
+`,
+      { mode: 0o755 },
+    );
+    const { fixture, client } = await failed('python3 train.py', 'conda-lock.yml', CONDA_LOCK);
+    const made = await rebuild(client, fixture, { environment });
+    expect(made).toMatchObject({ lock: 'conda-lock.yml', isNew: true });
+    const [prefix, ...listed] = readFileSync(said, 'utf8').split('\n');
+    expect(prefix).toBe(made.folder);
+    expect(listed.join()).toContain('file:///channel/linux-64/tiny-1.0-0.tar.bz2#');
+  },
+);
 
 test.skipIf(!PYTHON)(
   'a code without a lock file, and a command with a Python of its own, have no other environment',

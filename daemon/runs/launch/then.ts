@@ -1,6 +1,7 @@
 /** Finds the parts that a resume with the original code does not bring back by itself: interpreter, packages, editable installs. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { isPython } from '../../../base/python-words.ts';
 import type { Checkpoint } from '../../../protocol/domain.ts';
 import type { PreflightDifference } from '../../../protocol/errors.ts';
 import { type ProjectContext, sessionOf } from '../context.ts';
@@ -24,10 +25,10 @@ export function lockOfThen(folder: string, root: string): Lock | null {
   return isSame ? null : name;
 }
 
-/** Returns the Python of the checkpoint's own session; null: it is not known, or gone. */
+/** Returns the Python of the checkpoint's own session; null: it is not known, or gone, as where the command begins with `uv`. */
 export function pythonOfThen(context: ProjectContext, checkpoint: Checkpoint | null): string | null {
   const then = checkpoint && sessionOf(context, checkpoint.session).launch()?.command?.words[0];
-  return then && existsSync(then) ? then : null;
+  return then && isPython(then) && existsSync(then) ? then : null;
 }
 
 /**
