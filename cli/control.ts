@@ -1,6 +1,6 @@
 /** Options that say when and where a run is to go, and the questions of an urgent one. */
 import type { Client } from '../client/connect.ts';
-import { demandWords, type GpuDemand } from '../protocol/devices.ts';
+import { demandWords, type GpuDemand, moverUnused } from '../protocol/devices.ts';
 import type { Run } from '../protocol/domain.ts';
 import { isError, type TrainstashError } from '../protocol/errors.ts';
 import type { Request } from '../protocol/messages/request.ts';
@@ -113,7 +113,11 @@ async function acceptsLoss(context: Context, error: TrainstashError<'interruptLo
       ? `${name} cannot save on request and has no checkpoint: it starts again from the beginning.`
       : `${name} cannot save on request: it loses ${integer(Math.max(0, step - checkpointStep))} steps since step ${integer(checkpointStep)}.`,
   );
+  const { mover } = error.data;
   if (!context.json)
-    for (const line of lines.flatMap((text) => wrapped(safe(text), context.width))) printError(`${line}\n`);
+    for (const line of [...lines, ...(mover === null ? [] : [moverUnused(mover)])].flatMap((text) =>
+      wrapped(safe(text), context.width),
+    ))
+      printError(`${line}\n`);
   return ask(context, 'Interrupt?');
 }

@@ -35,3 +35,8 @@ export function demandWords(demand: GpuDemand | undefined): string {
   if (typeof demand === 'number') return demand === 0 ? 'no GPU' : demand === 1 ? '1 GPU' : `${demand} GPUs`;
   return demand.length === 1 ? `GPU ${demand[0]}` : `GPUs ${demand.slice(0, -1).join(', ')} and ${demand.at(-1)}`;
 }
+
+/** Says of NVIDIA's `cuda-checkpoint` that it is there and does nothing. */
+export function moverUnused(path: string): string {
+  return `${path} is installed and not used: it was never run with Trainstash.`;
+}

@@ -23,7 +23,11 @@ export interface ErrorData {
   /** The GPUs that the run wants are held by others, or this machine does not have them (`never`). */
   deviceTaken: { wanted: string; never: boolean };
   /** Runs that only save by themselves are in the way of an urgent one. `checkpointStep` null: there is no checkpoint. */
-  interruptLoses: { runs: { run: string; name: string; step: number; checkpointStep: number | null }[] };
+  /** `mover`: path of NVIDIA's `cuda-checkpoint`, which is not used; null: it is not installed. */
+  interruptLoses: {
+    runs: { run: string; name: string; step: number; checkpointStep: number | null }[];
+    mover: string | null;
+  };
   /** A file cannot be read in the format it appears to have. */
   fileUnreadable: { path: string; problem: string };
   /** Two checkpoints have no tensor in common; `names` holds the first names of each. */

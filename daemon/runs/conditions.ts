@@ -2,8 +2,14 @@
 import type { GpuDemand } from '../../protocol/devices.ts';
 import type { Store } from '../store/client.ts';
 import { conditionsOf, deviceTaken, interruptLoses } from './control.ts';
+import { programOf } from './launch/environments.ts';
 import type { Device, LaunchOptions } from './launch/launching.ts';
 import type { QueueConditions } from './launch/queued.ts';
+
+/** Finds NVIDIA's program that could move a process off its GPU. It is only named, since nobody has run it with Trainstash. */
+function moverIn(environment: Record<string, string> = {}): string | null {
+  return programOf(['cuda-checkpoint'], { cwd: '/', root: '/', environment, interpreter: undefined });
+}
 
 /**
  * Resolves the options about the queue, and brings the list of GPUs up to date. Rejects with `notFound`, `interruptLoses` and
@@ -24,6 +30,6 @@ export async function resolveConditions(
   const losing = device
     .interruptionsFor(gpu, options.environment)
     .filter(({ id, cooperative }) => !cooperative && !accepted.has(id));
-  if (losing.length > 0) throw interruptLoses(losing);
+  if (losing.length > 0) throw interruptLoses(losing, moverIn(options.environment));
   return conditionsOf(options, after);
 }
