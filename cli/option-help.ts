@@ -115,6 +115,7 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   python: {
     sweep: 'interpreter that a leading `python` means, and where Optuna is looked for first',
     backend: 'Python whose pip installs TensorFlow',
+    import: 'interpreter in which Aim is looked for first: only that can read its store',
     run: 'interpreter that a leading `python` means',
     resume: 'interpreter that a leading `python` means',
     fork: 'interpreter that a leading `python` means',

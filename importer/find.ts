@@ -39,13 +39,6 @@ function* inFolder(
   around: readonly string[],
   setup: Omit<Surroundings, 'around'>,
 ): Generator<FoundCandidate> {
-  if (folder.name === '.aim') {
-    setup.tell(
-      folder.path,
-      'Aim keeps its runs in RocksDB, which cannot be read here. `aim runs export` or its Python API writes them out',
-    );
-    return;
-  }
   const surroundings = { ...setup, around };
   const taken = new Set<Folder>();
   let isClaimed = false;

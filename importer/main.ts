@@ -6,6 +6,7 @@ import { type ImporterSaid, importerRequestSchema } from '../protocol/imports.ts
 import { integer } from '../protocol/words.ts';
 import { type FoundCandidate, findRuns } from './find.ts';
 import { readFound } from './read.ts';
+import type { Surroundings } from './source.ts';
 import { MOST_FILES, TooManyFiles, Walk } from './walk.ts';
 
 function say(said: ImporterSaid): void {
@@ -22,7 +23,7 @@ function say(said: ImporterSaid): void {
 const tell = (path: string, problem: string) => say({ say: 'problem', path, problem });
 
 function main(): void {
-  const { paths, keys, out } = v.parse(importerRequestSchema, JSON.parse(readFileSync(0, 'utf8')));
+  const { paths, keys, out, python } = v.parse(importerRequestSchema, JSON.parse(readFileSync(0, 'utf8')));
   mkdirSync(out, { recursive: true, mode: 0o700 });
   const temporary = mkdtempSync(join(out, 'databases-'));
   const walk = new Walk(tell);
@@ -30,7 +31,7 @@ function main(): void {
   try {
     for (const path of paths) {
       if (!existsSync(path)) tell(path, 'there is no such file or folder');
-      else runsBelow(path, walk, temporary, wanted, out);
+      else runsBelow(path, walk, { tell, temporary, python }, wanted, out);
     }
   } finally {
     rmSync(temporary, { recursive: true, force: true });
@@ -38,9 +39,15 @@ function main(): void {
   say({ say: 'done', files: walk.files });
 }
 
-function runsBelow(path: string, walk: Walk, temporary: string, wanted: ReadonlySet<string> | null, out: string): void {
+function runsBelow(
+  path: string,
+  walk: Walk,
+  setup: Omit<Surroundings, 'around'>,
+  wanted: ReadonlySet<string> | null,
+  out: string,
+): void {
   try {
-    for (const found of findRuns(walk.tree(path), { tell, temporary })) {
+    for (const found of findRuns(walk.tree(path), setup)) {
       if (wanted === null) {
         const { read, ...run } = found;
         say({ say: 'found', run });

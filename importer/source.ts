@@ -1,5 +1,5 @@
 /** A tool whose runs can be read: the interface of the files in `sources/`. */
-import type { FoundCheckpoint, FoundRun, ImportTool, ReadRun } from '../protocol/imports.ts';
+import type { FoundCheckpoint, FoundRun, ImporterRequest, ImportTool, ReadRun } from '../protocol/imports.ts';
 import type { Points } from './points.ts';
 import type { Folder, FoundFile } from './walk.ts';
 
@@ -29,6 +29,7 @@ export interface Surroundings {
   tell(path: string, problem: string): void;
   /** Folder for files that a source needs beside the originals. */
   temporary: string;
+  python: ImporterRequest['python'];
 }
 
 /** Returns a text that changes whenever one of these files does. */

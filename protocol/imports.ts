@@ -12,6 +12,7 @@ export const TOOLS = [
   'MLflow',
   'DVCLive',
   'Trackio',
+  'Aim',
   'checkpoint files',
 ] as const;
 export type ImportTool = (typeof TOOLS)[number];
@@ -94,5 +95,11 @@ export const importerRequestSchema = v.object({
   paths: v.array(v.string()),
   keys: v.nullable(v.array(v.string())),
   out: v.string(),
+  /** Pythons that may have the package of a tool whose store only that can read; the program that asks Aim; their variables. */
+  python: v.object({
+    programs: v.array(v.string()),
+    aimReader: v.string(),
+    environment: namedRecord(v.string(), v.string()),
+  }),
 });
 export type ImporterRequest = v.InferOutput<typeof importerRequestSchema>;

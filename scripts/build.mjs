@@ -222,8 +222,9 @@ cpSync(join(root, 'python/src'), join(dist, 'python'), {
   filter: (source) => !/__pycache__|\.(egg-info|md)$/.test(source),
 });
 // Its own folder: Python looks for modules beside a script first.
-mkdirSync(join(dist, 'sweeps'));
+for (const folder of ['sweeps', 'importer']) mkdirSync(join(dist, folder));
 cpSync(join(root, 'daemon/sweeps/optuna_engine.py'), join(dist, 'sweeps/optuna_engine.py'));
+cpSync(join(root, 'importer/aim_reader.py'), join(dist, 'importer/aim_reader.py'));
 // Shared rules, in the place where the Python package looks for them.
 cpSync(join(root, 'protocol/rules'), join(dist, 'python/trainstash/rules'), { recursive: true });
 const bundled = packagesOf([

@@ -16,11 +16,12 @@ const PROBLEMS = 8;
 export const importCommands: Record<string, Command> = {
   import: {
     summary: 'take in runs that other tools recorded: W&B, MLflow, Lightning …',
-    usage: 'PATH… [--dry-run] [--metrics-only] [--job JOB] [--yes]',
+    usage: 'PATH… [--dry-run] [--metrics-only] [--job JOB] [--python PATH] [--yes]',
     options: {
       'dry-run': { type: 'boolean', short: 'n' },
       'metrics-only': { type: 'boolean' },
       job: { type: 'string' },
+      python: { type: 'string' },
       yes: { type: 'boolean', short: 'y' },
     },
     words: [1, 100],
@@ -33,7 +34,10 @@ async function importRuns(context: Context): Promise<number> {
   const client = await context.project('write');
   const paths = args.words.map((path) => resolve(path));
   const metricsOnly = args.flag('metrics-only');
-  const plan = await requestTask(client, importPlan, { root, paths }, 'looking');
+  const python = args.text('python');
+  const interpreter = python !== undefined && /[/\\]/.test(python) ? resolve(python) : python;
+  const shell = { environment: context.environment(), ...(interpreter === undefined ? {} : { interpreter }) };
+  const plan = await requestTask(client, importPlan, { root, paths, ...shell }, 'looking');
   const wanted = plan.counts.new + plan.counts.grown;
   if (args.flag('dry-run') || wanted === 0) {
     context.answer(plan, planLines(plan, context.width, metricsOnly));
@@ -50,7 +54,7 @@ async function importRuns(context: Context): Promise<number> {
     }
   }
   const job = args.text('job');
-  const request = { root, paths, metricsOnly, ...(job === undefined ? {} : { job }) };
+  const request = { root, paths, metricsOnly, ...shell, ...(job === undefined ? {} : { job }) };
   const report = await requestTask(client, importRun, request, 'importing', integer);
   context.answer(report, reportLines(report, plan, context.width));
   return report.counts.added + report.counts.updated > 0 ? 0 : 1;

@@ -1,6 +1,8 @@
 /** Handlers of the messages about the history of other tools. */
+import { join, sep } from 'node:path';
 import { importPlan, importRun } from '../../protocol/messages/import.ts';
 import { Imports } from '../imports/imports.ts';
+import { pythonsFor } from '../runs/launch/interpreter.ts';
 import type { OpenProject } from '../runs/project.ts';
 import type { Handling } from './handling.ts';
 
@@ -11,10 +13,20 @@ export function importHandlers({ on, daemon, access }: Handling): void {
     open.set(project, known);
     return known;
   };
-  on(importPlan, 'changes', async ({ root, paths }, _client, task) =>
-    importsOf(await access.accepted(root)).plan({ paths }, task),
-  );
-  on(importRun, 'changes', async ({ root, paths, metricsOnly = false, job }, _client, task) =>
-    importsOf(await access.accepted(root)).run({ paths, metricsOnly, job }, task),
-  );
+  const shellOf = async (given: string, environment: Record<string, string> = {}, interpreter?: string) => {
+    const root = await daemon.rootOf(given);
+    const where = { cwd: root, root, environment, ...(interpreter === undefined ? {} : { interpreter }) };
+    // A Python in the folder itself is code of the folder.
+    const mayRun = (python: string) => daemon.isTrusted(root) || !python.startsWith(join(root, sep));
+    return { environment, pythons: [...new Set(pythonsFor(null, where).filter(mayRun))] };
+  };
+  on(importPlan, 'changes', async ({ root, paths, environment, interpreter }, _client, task) => {
+    const imports = importsOf(await access.accepted(root));
+    return imports.plan({ paths, ...(await shellOf(root, environment, interpreter)) }, task);
+  });
+  on(importRun, 'changes', async ({ root, paths, metricsOnly = false, job, ...shell }, _client, task) => {
+    const imports = importsOf(await access.accepted(root));
+    const { environment, pythons } = await shellOf(root, shell.environment, shell.interpreter);
+    return imports.run({ paths, metricsOnly, job, environment, pythons }, task);
+  });
 }

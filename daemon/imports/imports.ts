@@ -1,12 +1,13 @@
 /** Takes runs of other tools into a project: each once, and what is new of it later. */
 import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
-import type { FoundCheckpoint, FoundRun, ImportProblem, ReadRun } from '../../protocol/imports.ts';
+import type { FoundCheckpoint, FoundRun, ImporterRequest, ImportProblem, ReadRun } from '../../protocol/imports.ts';
 import { type ImportPlan, type ImportReport, type ImportState, MOST_LISTED } from '../../protocol/messages/import.ts';
 import { bytes as bytesText } from '../../protocol/words.ts';
+import { trainingEnvironment } from '../../session/launch.ts';
 import type { OpenProject } from '../runs/project.ts';
 import { cancelled } from '../tensors/client.ts';
 import { askImporter } from './importer.ts';
@@ -23,6 +24,9 @@ export interface ImportOptions {
   paths: readonly string[];
   metricsOnly: boolean;
   job?: string | undefined;
+  /** Pythons that may have the package of a tool, and their variables. */
+  pythons: readonly string[];
+  environment: Readonly<Record<string, string>>;
 }
 
 /** Calls of a request that takes long. */
@@ -54,7 +58,7 @@ export class Imports {
     rmSync(join(project.place.store, IMPORT_FOLDER), { recursive: true, force: true });
   }
 
-  async plan(options: Pick<ImportOptions, 'paths'>, task: Task): Promise<ImportPlan> {
+  async plan(options: Omit<ImportOptions, 'metricsOnly'>, task: Task): Promise<ImportPlan> {
     const { pending, problems, files } = await this.#find({ ...options, metricsOnly: false }, task);
     const counts = { new: 0, grown: 0, same: 0, trashed: 0 };
     for (const { state } of pending) counts[state]++;
@@ -95,12 +99,13 @@ export class Imports {
     return report;
   }
 
-  async #find({ paths, metricsOnly }: ImportOptions, { signal }: Task) {
+  async #find(options: ImportOptions, { signal }: Task) {
+    const { metricsOnly } = options;
     const pending: Pending[] = [];
     const problems: ImportProblem[] = [];
     let files = 0;
     await this.#withFolder(async (out) => {
-      for await (const said of askImporter(this.#entry, { paths: [...paths], keys: null, out }, signal)) {
+      for await (const said of askImporter(this.#entry, this.#requestOf(options, null, out), signal)) {
         if (said.say === 'found') pending.push(await this.#pendingOf(said.run, metricsOnly));
         else if (said.say === 'problem') problems.push({ path: said.path, problem: said.problem });
         else if (said.say === 'done') files = said.files;
@@ -108,6 +113,13 @@ export class Imports {
     });
     if (signal.aborted) throw cancelled();
     return { pending, problems, files };
+  }
+
+  #requestOf({ paths, pythons, environment }: ImportOptions, keys: string[] | null, out: string): ImporterRequest {
+    // A folder of its own: Python looks for modules beside a script first.
+    const aimReader = join(dirname(this.#entry), 'importer', 'aim_reader.py');
+    const python = { programs: [...pythons], aimReader, environment: trainingEnvironment({ ...environment }) };
+    return { paths: [...paths], keys, out, python };
   }
 
   async #pendingOf(found: FoundRun, metricsOnly: boolean): Promise<Pending> {
@@ -132,7 +144,7 @@ export class Imports {
       task.progress(done, wanted.length);
     };
     await this.#withFolder(async (out) => {
-      const request = { paths: [...options.paths], keys: [...byKey.keys()], out };
+      const request = this.#requestOf(options, [...byKey.keys()], out);
       for await (const said of askImporter(this.#entry, request, task.signal)) {
         if (said.say === 'problem') report.problems.push({ path: said.path, problem: said.problem });
         const one = said.say === 'read' ? byKey.get(said.key) : undefined;

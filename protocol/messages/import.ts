@@ -1,11 +1,14 @@
 /** Messages about the history of other tools. */
 import * as v from 'valibot';
 import type { ImportProblem, ImportTool } from '../imports.ts';
-import { request, root, text } from './request.ts';
+import { environment, request, root, text } from './request.ts';
 
 /** Most runs that an answer lists; counts cover all. */
 export const MOST_LISTED = 200;
 const paths = v.pipe(v.array(text), v.minLength(1), v.maxLength(100));
+
+/** Shell whose Pythons may read what only a tool's own package can. */
+const shell = { environment: v.optional(environment), interpreter: v.optional(text) };
 
 /** `new`: not imported yet. `grown`: it has changed since. `same`: it has not. `trashed`: its run is in the trash. */
 export type ImportState = 'new' | 'grown' | 'same' | 'trashed';
@@ -34,7 +37,10 @@ export interface ImportPlan {
 }
 
 /** Finds runs below these absolute paths, and changes nothing. */
-export const importPlan = request<ImportPlan>()('import/plan', v.object({ root, paths, task: v.optional(text) }));
+export const importPlan = request<ImportPlan>()(
+  'import/plan',
+  v.object({ root, paths, ...shell, task: v.optional(text) }),
+);
 
 export interface ImportReport {
   /** Numbers and names of the runs, at most 200. */
@@ -49,6 +55,7 @@ export const importRun = request<ImportReport>()(
   v.object({
     root,
     paths,
+    ...shell,
     metricsOnly: v.optional(v.boolean()),
     job: v.optional(v.pipe(text, v.maxLength(100))),
     task: v.optional(text),

@@ -10,6 +10,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -20,9 +21,11 @@ import { type ImportPlan, type ImportReport, importPlan, importRun } from '../..
 import { storeQuota } from '../../protocol/messages/keep.ts';
 import { metricsQuery } from '../../protocol/messages/metrics.ts';
 import { runList, runRemove } from '../../protocol/messages/run.ts';
-import { type Fixture, kill, makeFixture, openProject, show } from '../support/daemon.ts';
+import { aim } from '../../scripts/python-environments.ts';
+import { type Fixture, kill, makeFixture, openProject, shellEnvironment, show } from '../support/daemon.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
 
+const { python: AIM } = aim(true);
 const HISTORIES = join(import.meta.dirname, '../fixtures/histories.tar.gz');
 
 function histories(): string {
@@ -96,7 +99,9 @@ describe('an import', () => {
       expect.arrayContaining([
         expect.stringMatching(/step=2\.ckpt: it is half written/),
         expect.stringMatching(/broken\.db: it cannot be read as a database/),
-        expect.stringMatching(/\.aim: Aim keeps its runs in RocksDB/),
+        expect.stringMatching(
+          /\.aim: only Aim itself can read its store, and it is not installed: no Python was found/,
+        ),
         expect.stringMatching(/nowhere: there is no such file/),
         expect.stringMatching(/version_0: 2 values could not be read/),
       ]),
@@ -236,6 +241,64 @@ test('histories of all tools become runs, once, and the originals stay as they a
   const { series } = await client.request(metricsQuery, { root: fixture.root, run: of('W&B').id, names: ['loss'] });
   expect(series[0]!.steps).toEqual(Array.from({ length: 50 }, (_, i) => i));
 });
+
+/** Writes a run as a training does that tracks with Aim. */
+const AIM_RUN = `
+import math, sys
+from aim import Run
+run = Run(repo=sys.argv[1], experiment='vision', log_system_params=False, capture_terminal_logs=False, system_tracking_interval=None)
+run['hparams'] = {'lr': 0.1, 'net': {'width': 3}}
+run.name, run.description = sys.argv[2], 'a note'
+for step in range(20):
+    run.track(1 / (step + 1), name='loss', step=step, epoch=step // 10, context={'subset': 'train'})
+    run.track(float(step), name='acc', step=step, context={'fold': 2})
+run.track(math.nan, name='bad', step=0)
+run.track(math.inf, name='bad', step=1)
+run.close()
+`;
+
+test.skipIf(!AIM)(
+  'a store of Aim is read by Aim, once, and stays as it is; one that is damaged is named',
+  { timeout: 120_000 },
+  async () => {
+    const folder = temporaryFolder();
+    const track = (name: string) => execFileSync(AIM!, ['-c', AIM_RUN, folder, name], { stdio: 'pipe' });
+    track('plum');
+    const before = stateOf(folder);
+    const fixture = makeFixture();
+    const client = await openProject(fixture);
+    const shell = { environment: shellEnvironment(), interpreter: AIM! };
+    // Another Python does not have it.
+    const without = await take(client, fixture, [folder], { environment: { PATH: '/nowhere' } });
+    expect(without.problems).toEqual([
+      { path: join(folder, '.aim'), problem: expect.stringContaining('only Aim itself') },
+    ]);
+    const report = await take(client, fixture, [folder], shell);
+    expect(report).toMatchObject({ counts: { added: 1, points: 42, leftOut: 0 }, problems: [] });
+    expect(stateOf(folder)).toEqual(before);
+    const [run] = await runs(client, fixture);
+    expect(run).toMatchObject({
+      job: 'vision',
+      status: 'completed',
+      params: { lr: 0.1, net: { width: 3 } },
+      metrics: {
+        'train/loss': { count: 20, last: 0.05 },
+        'acc (fold=2)': { count: 20, last: 19 },
+        bad: { notFinite: 2, last: 'Infinity' },
+      },
+      note: expect.stringContaining('plum'),
+    });
+    track('pear');
+    expect(await take(client, fixture, [folder], shell)).toMatchObject({ counts: { added: 1, updated: 0 } });
+    // Half of a store, as of a copy that was broken off.
+    for (const { name, parentPath } of readdirSync(join(folder, '.aim'), { recursive: true, withFileTypes: true }))
+      if (/^(MANIFEST|CURRENT)/.test(name)) truncateSync(join(parentPath, name), 5);
+    const broken = await take(client, fixture, [folder], shell);
+    expect(broken.counts).toMatchObject({ added: 0, updated: 0 });
+    expect(broken.problems.map(({ problem }) => problem).join()).toMatch(/Aim (cannot|could not) read it/);
+    expect(await runs(client, fixture)).toHaveLength(2);
+  },
+);
 
 test('a history that has grown is brought up to date, and one whose run is in the trash stays there', async () => {
   const folder = histories();

@@ -62,10 +62,11 @@ export const importedFolders: FuzzTarget = {
     mkdirSync(place);
     mkdirSync(temporary, { recursive: true });
     unpack(input, place);
+    const python = { programs: [], aimReader: '', environment: {} };
     try {
       // An error while looking would lose the other runs below the same path, so it is a finding whatever it says.
       const walk = new Walk(() => {});
-      for (const found of findRuns(walk.tree(place), { tell: () => {}, temporary })) read(found);
+      for (const found of findRuns(walk.tree(place), { tell: () => {}, temporary, python })) read(found);
     } finally {
       rmSync(temporary, { recursive: true, force: true });
     }
