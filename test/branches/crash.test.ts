@@ -11,6 +11,7 @@ import { filesOf, ON_MAIN, ON_OTHER, prepareBranches, switchRounds, syncWith } f
 import { BUILD } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { gitIn, makeRepository, type Repository } from '../support/repository.ts';
+import { FULL, sample } from '../support/sample.ts';
 
 /** Makes files on both branches, those of `other` stashed, with no daemon running. */
 async function prepared(): Promise<Repository> {
@@ -26,13 +27,18 @@ async function stopDaemon({ fixture }: Repository): Promise<void> {
   await client.closed;
 }
 
+const KILLS = FULL ? 20 : 10;
+/** Steps at which the daemon is killed: about twenty, or a drawn one of each few. */
+const STRIDE = FULL ? 1 : 5;
+const [FIRST_STEP] = sample([1, 2, 3, 4, 5]) as [number];
+
 test('killed at each step of a switch, every file of both branches is there with its bytes', {
   timeout: 240_000,
 }, async () => {
   const repository = await prepared();
-  let step = 1;
-  for (; ; step++) {
-    const to = step % 2 === 1 ? 'other' : 'main';
+  let step = FIRST_STEP;
+  for (let isBack = false; ; step += STRIDE, isBack = !isBack) {
+    const to = isBack ? 'main' : 'other';
     repository.git('switch', '-q', to);
     const killed = await syncWith(repository, { TRAINSTASH_CRASH_AT_STEP: String(step) }).then(
       () => false,
@@ -51,7 +57,7 @@ test('killed at each step of a switch, every file of both branches is there with
 
 test('killed at each step, and HEAD is back before the next start', { timeout: 240_000 }, async () => {
   const repository = await prepared();
-  for (let step = 1; ; step++) {
+  for (let step = FIRST_STEP; ; step += STRIDE) {
     repository.git('switch', '-q', 'other');
     const killed = await syncWith(repository, { TRAINSTASH_CRASH_AT_STEP: String(step) }).then(
       () => false,
@@ -67,8 +73,10 @@ test('killed at each step, and HEAD is back before the next start', { timeout: 2
   }
 });
 
-test('20 kills at random moments while branches switch: no file is lost or changed', { timeout: 240_000 }, async () => {
-  expect(await switchRounds(await prepared(), 20, Math.random)).toEqual([]);
+test(`${KILLS} kills at random moments while branches switch: no file is lost or changed`, {
+  timeout: 240_000,
+}, async () => {
+  expect(await switchRounds(await prepared(), KILLS, Math.random)).toEqual([]);
 });
 
 test('the catalog is lost in the middle of a switch: it is finished all the same', async () => {

@@ -13,6 +13,7 @@ import { type Fixture, makeFixture, openProject, show, untilStatus } from '../su
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
 import { gitIn } from '../support/repository.ts';
+import { FULL, sample } from '../support/sample.ts';
 
 /** Script that prints which code it is, saves, and ends with the exit code in the file `end` as soon as that exists. */
 const script = (label: string) => `
@@ -85,9 +86,9 @@ const CHANGES: Record<string, { change(bench: Bench): void; label: string; branc
   },
 };
 
-/** A sample: all combinations take half a minute more. */
-const sample = (...names: (keyof typeof CHANGES)[]) =>
-  Object.entries(CHANGES).filter(([name]) => process.env.TRAINSTASH_TEST_FULL || names.includes(name));
+/** Changes by name: a drawn one, and in the full run all. */
+const drawn = (...names: (keyof typeof CHANGES)[]) =>
+  sample(FULL ? Object.keys(CHANGES) : names).map((name) => [name, CHANGES[name]!] as const);
 
 /** Restores the initial state. */
 function back({ git, fixture }: Bench): void {
@@ -121,7 +122,10 @@ describe.skipIf(!PYTHON)('whatever is done to the tree meanwhile', () => {
   test('a queued run runs what it is recorded with, or waits until that is back', async () => {
     const one = await bench();
     const { client, fixture, git } = one;
-    for (const [name, change] of sample('another branch', 'another branch with the same code', 'an edit', 'nothing')) {
+    for (const [name, change] of [
+      ...drawn('another branch', 'an edit'),
+      ...drawn('another branch with the same code', 'nothing'),
+    ]) {
       const first = await start(client, fixture, one.words(`${name} first`));
       const queued = await start(client, fixture, one.words(`${name} second`), { queue: true });
       expect(queued).toMatchObject({ status: 'queued', branch: 'main' });
@@ -168,8 +172,8 @@ describe.skipIf(!PYTHON)('whatever is done to the tree meanwhile', () => {
   });
 
   test.each([
-    ['a restart after a crash', true, sample('another branch', 'an edit', 'nothing')],
-    ['a resume that was accepted', false, sample('another commit', 'a detached HEAD', 'a branch that is gone')],
+    ['a restart after a crash', true, drawn('another branch', 'an edit', 'nothing')],
+    ['a resume that was accepted', false, drawn('another commit', 'a detached HEAD', 'a branch that is gone')],
   ] as const)('%s has checkpoints of what it runs then', async (_, isCrash, changes) => {
     const one = await bench();
     const { client, fixture } = one;

@@ -24,6 +24,7 @@ import { storeGc } from '../../protocol/messages/store.ts';
 import { BUILD } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { gitIn, makeRepository, type Repository, stashesOf } from '../support/repository.ts';
+import { FULL } from '../support/sample.ts';
 
 /** Makes a branch that is old enough for files not to stay when it is checked out. */
 async function withOther(repository: Repository): Promise<void> {
@@ -171,8 +172,8 @@ test.skipIf(!canMount)('a folder on another device: files leave through the stor
   }
 });
 
-/** Number of small files: what grows faster than they do is seen at a fifth of them, too. */
-const MANY = process.env.TRAINSTASH_TEST_FULL ? 100_000 : 20_000;
+/** Number of small files: what grows faster than they do is seen at a twentieth of them, too. */
+const MANY = FULL ? 100_000 : 5_000;
 
 test(`${MANY} small files go and come back`, { timeout: 240_000 }, async () => {
   const repository = await makeRepository({ follow: undefined });
@@ -275,7 +276,7 @@ test('a bare repository is said to be one, and nothing is written to it', async 
 test('gc while files are being taken in forgets none of them', async () => {
   const repository = await makeRepository();
   const { git, client, root } = repository;
-  const paths = Array.from({ length: 300 }, (_, i) => `checkpoints/shard-${i}.pt`);
+  const paths = Array.from({ length: FULL ? 300 : 100 }, (_, i) => `checkpoints/shard-${i}.pt`);
   mkdirSync(join(root, 'checkpoints'));
   for (const path of paths) writeFileSync(join(root, path), `main ${path}`);
   let over = false;

@@ -10,6 +10,7 @@ import { BUILD, shellEnvironment, startSmall, untilStatus, untilStep } from '../
 import { until } from '../support/folder.ts';
 import { random } from '../support/random.ts';
 import { makeRepository, type Repository, stashesOf } from '../support/repository.ts';
+import { FULL, sample } from '../support/sample.ts';
 import { DIST } from '../support/trainer.ts';
 
 const FILE = 'checkpoints/last.pt';
@@ -257,7 +258,7 @@ async function checkWorld({ repository, branches, head, done }: World): Promise<
     if (exists && run) expect(await branchOf(repository, run), said).toBe(name);
 }
 
-const seeds = process.env.TRAINSTASH_TEST_FULL ? Array.from({ length: 30 }, (_, i) => i + 1) : [4];
+const seeds = sample(Array.from({ length: 30 }, (_, i) => i + 1));
 
 test.each(seeds)('drawn renames, deletions and switches, with and without a daemon (seed %i)', async (seed) => {
   const repository = await withTwo();
@@ -270,7 +271,7 @@ test.each(seeds)('drawn renames, deletions and switches, with and without a daem
   other.run = await runHere(repository);
   const world: World = { repository, branches: [main, other], head: other, done: [] };
   const draw = random(seed);
-  const steps = process.env.TRAINSTASH_TEST_FULL ? 30 : 12;
+  const steps = FULL ? 30 : 12;
   for (let i = 0; i < steps; i++) {
     const kind = draw();
     if (kind < 0.12) {

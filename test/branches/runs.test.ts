@@ -19,6 +19,7 @@ import {
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
 import { makeRepository, type Repository } from '../support/repository.ts';
+import { hasTurn } from '../support/sample.ts';
 
 const SLOW = { slow: 100, epochs: 30 };
 
@@ -49,7 +50,9 @@ test('a run that writes into its session only goes on; files move at once, and i
   expect((await show(client, fixture, run.id)).run.notices).toHaveLength(1);
 });
 
-test('files wait for a live run that writes them by path, and follow when it has paused', async () => {
+test('files wait for a live run that writes them by path, and follow when it has paused', {
+  skip: !hasTurn('files wait for a run', 0, 2),
+}, async () => {
   const repository = await makeRepository({
     follow: true,
     config: { jobs: { small: { module: 'small.ts', files: ['checkpoints'] } } },
@@ -90,7 +93,9 @@ test('files wait for a live run that writes them by path, and follow when it has
   expect((await show(client, fixture, run.id)).run.status).toBe('paused');
 });
 
-test('several switches in a row while the first still waits', async () => {
+test('several switches in a row while the first still waits', {
+  skip: !hasTurn('files wait for a run', 1, 2),
+}, async () => {
   const repository = await makeRepository({
     follow: true,
     config: { jobs: { small: { module: 'small.ts', files: ['checkpoints'] } } },

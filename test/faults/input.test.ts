@@ -20,6 +20,7 @@ import {
   untilStatus,
 } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
+import { FULL, sample } from '../support/sample.ts';
 import { shareFixture } from '../support/shared-fixture.ts';
 
 async function noRuns(fixture: Fixture): Promise<void> {
@@ -59,7 +60,7 @@ describe('trainstash.json', () => {
     ],
     ['has a job that is a number', '{"jobs": {"small": 3}}', /must be a command or an object/],
   ];
-  for (const [name, text, message] of broken) {
+  for (const [name, text, message] of sample(broken, 3)) {
     test(`${name}: refused with file, line and reason`, async () => {
       const { fixture } = shared;
       writeFileSync(join(fixture.root, 'trainstash.json'), text);
@@ -97,7 +98,7 @@ describe('what was asked for', () => {
     ['nothing to resume', ['resume'], 'notFound', /nothing to resume/],
     ['a checkpoint that is not there', ['tag', 'nosuchcheckpoint', 'x'], 'notFound', /no checkpoint/],
   ];
-  for (const [name, args, code, message] of cases) {
+  for (const [name, args, code, message] of sample(cases, 4)) {
     test(`${name}: refused, nothing is left behind`, async () => {
       const { fixture } = shared;
       const result = await fixture.cli(...args, '--json');
@@ -161,7 +162,7 @@ describe('a module that does not load', () => {
     ['exports too little', 'export default { params: {} };', /does not export data, model, optimizer/],
     ['has a syntax error', 'export default {', /train\.ts/],
   ];
-  for (const [name, text, message] of modules) {
+  for (const [name, text, message] of sample(modules, 3)) {
     test(`because it ${name}: said so, and no run is left behind`, async () => {
       const { fixture } = shared;
       writeFileSync(join(fixture.root, 'helper.ts'), 'export const helper = 1;');
@@ -193,7 +194,7 @@ describe('messages', () => {
   test('noise, lying lengths and oversized messages end the connection, not the daemon', async () => {
     const fixture = makeFixture();
     const random = Random.seeded(17);
-    const noise = Array.from({ length: 12 }, () =>
+    const noise = Array.from({ length: FULL ? 12 : 4 }, () =>
       Buffer.from(Array.from({ length: 3_000 }, () => Math.floor(random.float() * 256))),
     );
     const attacks = [
@@ -299,20 +300,23 @@ describe('messages', () => {
     await until('it learns of it', () => over);
   });
 
-  test.each(['a file', 'a device', 'nothing'])('%s where a folder should be is refused as such', async (what) => {
-    const fixture = makeFixture();
-    const paths: Record<string, string> = { 'a file': join(fixture.root, 'small.ts'), 'a device': '/dev/null' };
-    const client = await fixture.connect();
-    for (const message of [branchFollow, branchSync, backendSurvey, runList, projectOpen]) {
-      const params = {
-        root: paths[what] ?? join(fixture.folder, 'missing'),
-        follow: true,
-        trusted: false,
-        environment: {},
-      };
-      await expect(client.request(message as never, params as never)).rejects.toMatchObject({ code: 'notFound' });
-    }
-  });
+  test.each(sample(['a file', 'a device', 'nothing']))(
+    '%s where a folder should be is refused as such',
+    async (what) => {
+      const fixture = makeFixture();
+      const paths: Record<string, string> = { 'a file': join(fixture.root, 'small.ts'), 'a device': '/dev/null' };
+      const client = await fixture.connect();
+      for (const message of [branchFollow, branchSync, backendSurvey, runList, projectOpen]) {
+        const params = {
+          root: paths[what] ?? join(fixture.folder, 'missing'),
+          follow: true,
+          trusted: false,
+          environment: {},
+        };
+        await expect(client.request(message as never, params as never)).rejects.toMatchObject({ code: 'notFound' });
+      }
+    },
+  );
 
   test('an untrusted project may be looked at, but nothing of it is run', async () => {
     const fixture = makeFixture();

@@ -13,6 +13,7 @@ import { STATE_FILE } from '../../protocol/session.ts';
 import { Random } from '../../trainer/random.ts';
 import { makeFixture, openProject, shellEnvironment, show, startSmall, untilStatus } from '../support/daemon.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
+import { FULL, sample } from '../support/sample.ts';
 import { keepFiles, openStored, reopen, type Stored } from '../support/stored.ts';
 import { DIST } from '../support/trainer.ts';
 
@@ -53,13 +54,15 @@ describe('packing', () => {
     await expectWhole(stored, ids, files);
   });
 
-  test.for([
+  const deleted = [
     ['every second one', (i: number) => i % 2 === 0],
     ['those that stood by themselves', (i: number) => i === 6 || i === 16],
     ['the oldest', (i: number) => i < 12],
     ['all but one at an end', (i: number) => i !== 12],
     ['all', () => true],
-  ] as const)('deleting %s hurts no other, and gives its space back', async ([, isDeleted]) => {
+  ] as const;
+
+  test.for(sample(deleted, 2))('deleting %s hurts no other, and gives its space back', async ([, isDeleted]) => {
     const { stored, ids, files } = await trained(20);
     await packAll(stored);
     const before = await used(stored);
@@ -162,10 +165,10 @@ describe('packing', () => {
     await expectWhole(opened, [other], [file]);
   });
 
-  test.for(process.env.TRAINSTASH_TEST_FULL ? [1e-4, 1e-2, 1] : [1e-2])(
+  test.for(sample([1e-4, 1e-2, 1]))(
     'whatever is deleted, again and again, no read grows too long (steps of %d)',
     async (rate) => {
-      const { stored, ids, files } = await trained(20, rate);
+      const { stored, ids, files } = await trained(FULL ? 20 : 12, rate);
       await packAll(stored);
       const random = Random.seeded(7);
       const left = ids.map((id, i) => ({ id, file: files[i]! }));
@@ -189,7 +192,7 @@ describe('packing', () => {
   test('killed at any moment, packing or deleting, it loses nothing', async () => {
     const { stored, ids, files } = await trained(20);
     await stored.store.close();
-    for (const milliseconds of [60, 150, 250, 400, 700, 1100]) {
+    for (const milliseconds of sample([60, 150, 250, 400, 700, 1100], 2)) {
       const child = spawn(process.execPath, [PACKER, join(DIST, 'store-worker.js'), join(stored.folder, 'store')], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });

@@ -25,6 +25,7 @@ import {
   untilStatus,
 } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
+import { FULL } from '../support/sample.ts';
 import { DIST } from '../support/trainer.ts';
 
 const EVERY_STEP_ONCE = Array.from({ length: 18 }, (_, i) => i + 1);
@@ -224,7 +225,7 @@ test('on a host where better-sqlite3 cannot load, everything works with Node’s
 
 test('rounds of kills at random moments: no loss, no inexact resume', async () => {
   const fixture = makeFixture();
-  const rounds = process.env.TRAINSTASH_TEST_FULL ? 20 : 8;
+  const rounds = FULL ? 20 : 4;
   const report = await chaosRounds(fixture, rounds, Date.now());
   expect(report).toMatchObject({ losses: [], inexact: [] });
   expect(report.kills).toBeGreaterThanOrEqual(rounds);

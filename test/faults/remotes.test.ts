@@ -11,6 +11,7 @@ import { temporaryFolder } from '../support/folder.ts';
 import { killedTransfers } from '../support/killed-transfers.ts';
 import { makeCheckpoint, save } from '../support/random-checkpoints.ts';
 import { emptyMachine, filesBelow, type Machine, machine, remotesOf, UNWATCHED, urlOf } from '../support/remotes.ts';
+import { FULL } from '../support/sample.ts';
 import { fill, onSmallDisk, smallDisk } from '../support/small-disk.ts';
 
 /** Makes a machine that has pushed one checkpoint of a mebibyte. */
@@ -79,7 +80,7 @@ test('a manifest that lies about sizes, names, chunks or whose it is is refused,
     },
   };
   // Writing it takes longer than all others.
-  if (process.env.TRAINSTASH_TEST_FULL)
+  if (FULL)
     lies['a million and one chunks'] = (content) => {
       content.chunks = Array.from({ length: 1_000_001 }, () => ['a'.repeat(64), 0, '']);
     };

@@ -15,6 +15,7 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { damage, disorder, holding } from '../support/damage.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { sample } from '../support/sample.ts';
 import { fill, onSmallDisk, smallDisk } from '../support/small-disk.ts';
 import { contentOf, FIRST, type Given, OPERATIONS, SECOND, save, saveFile } from '../support/store-operations.ts';
 import { DIST, makeLaunch } from '../support/trainer.ts';
@@ -239,7 +240,7 @@ onSmallDisk('on a disk with next to no room: a rebuild is whole or refused, and 
   await expectWhole(path);
 });
 
-for (const driver of ['better', 'node'])
+for (const driver of sample(['better', 'node']))
   describe(`with ${driver === 'node' ? 'Node’s own SQLite' : 'better-sqlite3'}`, () => {
     const choose = () => {
       const before = process.env.TRAINSTASH_SQLITE;

@@ -1,6 +1,15 @@
 /** GPUs, the queue for them, and urgent runs: first what goes wrong. */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
@@ -285,14 +294,14 @@ test.skipIf(!PYTHON)('an urgent run interrupts those on the GPUs that its shell 
   for (const { id } of [a, b]) expect((await untilStatus(client, fixture, id, 'completed')).sessions).toBe(2);
 });
 
-/** A git that takes five seconds to compare two trees of code once a second session has been prepared. */
+/** A git that takes two seconds to compare two trees of code once a second session has been prepared. */
 function slowGit(folder: string): string {
   const git = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
   mkdirSync(folder);
   writeFileSync(
     join(folder, 'git'),
     `#!/bin/sh
-case "$*" in *diff-tree*) [ -e "$SESSIONS" ] && [ "$(ls "$SESSIONS"/*/launch.json | wc -l)" = 2 ] && sleep 5;; esac
+case "$*" in *diff-tree*) [ -e "$SESSIONS" ] && [ "$(ls "$SESSIONS"/*/launch.json | wc -l)" = 2 ] && sleep 2;; esac
 exec ${git} "$@"
 `,
     { mode: 0o755 },
@@ -306,10 +315,13 @@ test('a run goes on after it was interrupted, and says with what code, however l
   const fixture = makeFixture({ env });
   const client = await openProject(fixture);
   symlinkSync(join(fixture.store, 'sessions'), env.SESSIONS!);
-  const run = await startSmall(client, fixture, { slow: 60, epochs: 20 });
+  // It waits for the urgent run, which makes it go on when it interrupts it.
+  const go = join(fixture.folder, 'go');
+  const run = await startSmall(client, fixture, { holdAfter: 2, go });
   await untilStep(client, fixture, run.id, 2);
   await client.request(runPause, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'paused');
+  rmSync(go);
   appendFileSync(join(fixture.root, 'small.ts'), '// Changed.\n');
   const options = { root: fixture.root, run: run.id, accept: true, environment: shellEnvironment() };
   const resumed = client.request(runResume, options);

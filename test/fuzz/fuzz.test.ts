@@ -1,9 +1,10 @@
 /** A short round of `npm run fuzz`, with the same inputs each time. */
 import { expect, test } from 'vitest';
+import { FULL } from '../support/sample.ts';
 import { fuzz } from './engine.ts';
 import { TARGETS } from './targets.ts';
 
-const INPUTS = 1_500;
+const INPUTS = FULL ? 1_500 : 500;
 /** Counts for targets whose inputs each need a process, a thread, or an answer of a daemon. */
 const FEWER: Record<string, number> = {
   'HDF5 files': 60,

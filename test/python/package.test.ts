@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CHECKPOINT_FILE, TORCH_STATE_FILE } from '../../protocol/session.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { PACKAGE, PYTHON, pythonLaunch, runPython } from '../support/python.ts';
+import { PACKAGE, PYTHON, pythonLaunch } from '../support/python.ts';
+import { useForks } from '../support/python-forks.ts';
 import { events, inbox, resumeFrom } from '../support/trainer.ts';
 
 const HEAD = `
@@ -19,11 +20,13 @@ def train(run, model, optimizer, steps, scheduler=None):
         run.step(loss=loss)
 `;
 
+const fork = useForks();
+
 /** Writes a script beside the sessions and runs it. */
 function python(sessions: string, body: string, launch = pythonLaunch(), env: Record<string, string> = {}) {
   const path = join(sessions, `script-${readdirSync(sessions).length}.py`);
   writeFileSync(path, `${HEAD}\n${body}`);
-  return runPython(sessions, launch, [path], env);
+  return fork(sessions, launch, [path], env);
 }
 
 const SMALL = `

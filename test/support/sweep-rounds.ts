@@ -64,7 +64,7 @@ export async function killedSweep(python: string, samples: number, kills: number
   await client.request(sweepStart, {
     ...{ root: fixture.root, job: 'small', samples, environment },
     // Slow enough to be ended before they have completed.
-    params: { slow: 300, epochs: 4 },
+    params: { slow: 200, epochs: 4 },
   });
   for (let round = 1; round <= kills; round++) {
     const least = Math.floor((samples * round) / (kills + 1));

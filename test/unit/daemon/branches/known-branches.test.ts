@@ -6,6 +6,7 @@ import { KnownBranches } from '../../../../daemon/branches/known-branches.ts';
 import { temporaryFolder } from '../../../support/folder.ts';
 import { random } from '../../../support/random.ts';
 import { gitIn } from '../../../support/repository.ts';
+import { FULL } from '../../../support/sample.ts';
 
 const NAMES = ['main', 'dev', 'a', 'b', 'deep/er', 'topic'];
 
@@ -175,7 +176,7 @@ async function live(world: World, seed: number, steps: number, mayBeUnsure = fal
 }
 
 describe('drawn sequences of renames, deletions, copies and commits', () => {
-  const seeds = process.env.TRAINSTASH_TEST_FULL ? Array.from({ length: 60 }, (_, i) => i + 1) : [1, 2];
+  const seeds = FULL ? Array.from({ length: 60 }, (_, i) => i + 1) : [1, 2];
 
   test.each(seeds)('every branch is found again, and never confused with another (seed %i)', async (seed) => {
     await live(makeWorld(), seed, 15);
