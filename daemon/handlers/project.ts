@@ -46,7 +46,7 @@ export function projectHandlers({ on, daemon, access }: Handling): void {
     if (problem !== null)
       throw new TrainstashError(
         'paramInvalid',
-        `Stores cannot stand in ${folder}: ${problem}. Nothing was changed. Name a folder on a disk of this machine that you can write to.`,
+        `Stores cannot be kept in ${folder}: ${problem}. Nothing was changed. Name a folder on a disk of this machine that you can write to.`,
         { param: 'stores', expected: 'a folder on a local disk' },
       );
     daemon.forgetPlaces();

@@ -146,7 +146,7 @@ function checkEngines(tree: Node, { jobs, branches, problems }: CheckedConfig): 
     for (const key of needs.filter((one) => !at(one)))
       problems.push(refuse('configValue', own, `the engine "${name}" of the kind "${type}" needs "${key}"`));
     for (const key of lacks.filter(at)) {
-      const text = `the engine "${name}" is of the kind "${type}", to which "${key}" means nothing`;
+      const text = `the engine "${name}" has the type "${type}", which does not use "${key}"`;
       problems.push(refuse('configKey', keyAt(tree, ['engines', name, key]), text));
     }
   }
@@ -252,7 +252,7 @@ function repeated(node: Node): ConfigProblem[] {
     const name = String(key.value);
     const first = seen.get(name);
     seen.set(name, key);
-    const text = `"${name}" is here twice, and only the last one counts`;
+    const text = `"${name}" appears twice, and only the last one counts`;
     return [
       ...(first ? [{ code: 'configTwice' as const, ...placeOf(first), text, refused: false }] : []),
       ...repeated(value),

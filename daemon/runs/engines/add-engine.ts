@@ -27,7 +27,7 @@ export function addEngine(root: string, name: string, settings: NewEngine): { co
   if (wrong) {
     const param = v.getDotPath(wrong) ?? 'settings';
     const expected = wrong.message;
-    throw new TrainstashError('paramInvalid', `"${param}" cannot be so: ${expected} Nothing was changed.`, {
+    throw new TrainstashError('paramInvalid', `"${param}" is not valid: ${expected} Nothing was changed.`, {
       param,
       expected,
     });

@@ -87,7 +87,7 @@ const CASES: [string, string, string[]][] = [
   [
     'a key that is there twice',
     '{"jobs": {}, "jobs": {}}',
-    ['"jobs": "jobs" is here twice, and only the last one counts'],
+    ['"jobs": "jobs" appears twice, and only the last one counts'],
   ],
   [
     'run and module both',
