@@ -33,7 +33,7 @@ __all__ = ["ResumeError", "attach", "init", "keras", "paddle"]
 
 class ResumeError(RuntimeError):
     """The checkpoint's weights or optimizer state cannot be loaded. Nothing was changed; training on from scratch
-    without a word would be the worst that could happen."""
+    without saying so would be the worst that could happen."""
 
 
 def init(
@@ -63,6 +63,9 @@ def init(
         badge: False: the cell of a notebook that trains shows no progress; ``TRAINSTASH_BADGE=0`` does the same.
         tracked: Anything with ``state_dict()`` and ``load_state_dict()`` (models, optimizers, schedulers, scalers), random
             generators of torch, NumPy and Python, tensors, and dicts of tensors; the names are the keys in the checkpoint.
+
+    Returns:
+        The run, whose ``epochs``, ``batches`` and ``step`` the loop uses.
 
     Raises:
         ResumeError: Weights or optimizer state do not fit. Anything else that cannot be restored lowers the grade of the
@@ -121,9 +124,15 @@ def keras(
         keep: How many are kept, as ``init`` takes it.
         tracked: Nothing: it finds model, optimizer, data and callbacks in ``fit``.
 
+    Returns:
+        A ``keras.callbacks.Callback``.
+
     Raises:
         TypeError: Objects were given.
         ValueError: ``every`` or ``keep`` is none of the above.
+
+    Example:
+        model.fit(x, y, epochs=20, callbacks=[trainstash.keras(every="500 steps")])
     """
     from .adapters import keras_callback
     from .wishes import Wishes
@@ -144,8 +153,14 @@ def paddle(
         keep: How many are kept, as ``init`` takes it.
         tracked: More objects, by name.
 
+    Returns:
+        A ``paddle.callbacks.Callback``.
+
     Raises:
         ValueError: ``every`` or ``keep`` is none of the above.
+
+    Example:
+        model.fit(train, epochs=20, callbacks=[trainstash.paddle(every="1 epoch, 10m")])
     """
     from .adapters import paddle_callback
     from .wishes import Wishes

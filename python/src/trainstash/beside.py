@@ -10,6 +10,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Collection, Dict, List, Mapping, Tuple
 
 from . import generators, rng, special
+from .stateful import is_stateful
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 _CONTAINERS = (list, tuple, set, frozenset, collections.deque)
@@ -122,7 +123,7 @@ def _kind(value: Any) -> str:
         return "show"
     if special.is_generator(value):
         return "generator"
-    if hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
+    if is_stateful(value):
         return "stateful"
     if _package(value) in getattr(sys, "stdlib_module_names", ("threading", "queue", "_thread")):
         return "show"

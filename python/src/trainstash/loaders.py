@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from . import rng
 from .order import Place, Seeded, SeededBatches, samplers_in
+from .stateful import is_stateful
 
 # Arguments of DataLoader by the attribute they are found under; those that a torch does not know are left out.
 _ARGUMENTS = (
@@ -279,7 +280,7 @@ def _may_hold(value: Any) -> bool:
 
 
 def _has_state(value: Any) -> bool:
-    return value is not None and hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
+    return is_stateful(value)
 
 
 def _made_anew(torch_data: Any, loader: Any, place: Place, protects: bool) -> Any:

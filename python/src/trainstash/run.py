@@ -43,14 +43,14 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps done, those before a resume included."""
+        """Returns the optimizer steps that are done, those before a resume included."""
         if not self._newest.ending.is_closed:
             self._newest.steps_are_asked_for()
         return self._newest.steps
 
     @property
     def epoch(self) -> int:
-        """Epochs done; inside of an epoch its number."""
+        """Returns the epochs that are done; inside of an epoch its number."""
         return self._newest.epoch
 
     @property
@@ -59,7 +59,7 @@ class Run:
         return self._newest.over
 
     def epochs(self, n: int) -> Iterator[int]:
-        """Counts like ``range(n)``, from the epoch that a resumed run stands in. An epoch's checkpoint is taken when its whole
+        """Counts like ``range(n)``, from the epoch that a resumed run is in. An epoch's checkpoint is taken when its whole
         body has run, so that a resume from it begins the next one.
 
         Args:
@@ -68,7 +68,7 @@ class Run:
         return self._engine.epochs(n)
 
     def batches(self, loader: Union[Iterable[Any], Callable[[], Any]], steps: Optional[int] = None) -> Any:
-        """Iterates over the loader, from the batch that a resumed run stands at. Its order is a function of the run's seed.
+        """Iterates over the loader, from the batch with which a resumed run continues. Its order is a function of the run's seed.
 
         Args:
             loader: A DataLoader or any other iterable, or a function that draws a batch and is called for each.
@@ -100,7 +100,7 @@ class Run:
         self._engine.step(metrics)
 
     def log(self, **metrics: Any) -> None:
-        """Metrics of this step, beside those of ``step``; the monitored one decides which checkpoint is the best.
+        """Logs metrics of this step, beside those of ``step``; the monitored one decides which checkpoint is the best.
 
         Args:
             metrics: The same as for ``step``. Four names stand for what is no number: ``image`` (an array, a figure of matplotlib,
@@ -123,7 +123,7 @@ class Run:
         self._engine.checkpoint(tag)
 
     def track(self, **more: Any) -> None:
-        """Objects made later, kept from now on as those of ``init`` are. On a resume they are restored here.
+        """Keeps objects that are made later as those of ``init``. On a resume they are restored here.
 
         Args:
             more: Objects by name.
@@ -135,7 +135,7 @@ class Run:
         self._engine.track(more)
 
     def state(self, **values: Any) -> State:
-        """Values of the loop that travel with each checkpoint, read and written as attributes.
+        """Makes values of the loop that travel with each checkpoint, read and written as attributes.
 
         Args:
             values: The values at the beginning: plain values, lists and dicts of them, small tensors and arrays.

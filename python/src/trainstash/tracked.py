@@ -17,6 +17,7 @@ from .loading import (
     load_optimizer,
     load_schedule,
 )
+from .stateful import is_stateful
 from .wrappers import plain_name, plain_state, unwrap
 
 # Parts of what a checkpoint says of the run, by the kind of ingredient that they are.
@@ -249,7 +250,7 @@ def _is_serious(value: Any) -> bool:
 
 
 def _has_state(value: Any) -> bool:
-    if hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
+    if is_stateful(value):
         return True
     return special.is_generator(value) or hasattr(value, "bit_generator") or _is_tensors(value)
 
