@@ -6,6 +6,7 @@ import { SessionDirectory } from '../../../session/directory.ts';
 import { printedBytes, prunePrinted, readPrinted } from '../../../session/printed.ts';
 import { Reporter } from '../../../session/reporter.ts';
 import { temporaryFolder } from '../../support/folder.ts';
+import { sampleOfEach } from '../../support/sample.ts';
 import { makeLaunch } from '../../support/trainer.ts';
 
 const MEGABYTE = 1_000_000;
@@ -46,11 +47,12 @@ const WRITERS: Record<string, (directory: SessionDirectory) => Print> = {
   },
 };
 
-test.each(
-  Object.keys(WRITERS).flatMap((writer) =>
-    [5, 60, 100].flatMap((size) => [0.2, 3].map((speed) => [writer, size, speed] as const)),
-  ),
-)(
+const PRINTED = Object.keys(WRITERS).flatMap((writer) =>
+  [5, 60, 100].flatMap((size) => [0.2, 3].map((speed) => [writer, size, speed] as const)),
+);
+
+// Of each writer a short output, which stays whole, and one that is more than is kept.
+test.each(sampleOfEach(PRINTED, ([writer, size]) => `${writer} ${size > 5}`))(
   'of what %s prints (%d MB, read at %f of its speed) each byte arrives or is counted as gone',
   (writer, size, speed) => {
     const directory = SessionDirectory.create(temporaryFolder(), makeLaunch());
