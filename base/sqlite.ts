@@ -6,8 +6,11 @@ export interface Database {
   readonly driver: DriverName;
   exec(sql: string): void;
   prepare(sql: string): Statement;
-  /** Runs `body` in BEGIN IMMEDIATE … COMMIT; rolls back when it throws. `body` must not be async. */
-  transaction<T>(body: () => T): T;
+  /**
+   * Runs `body` in BEGIN IMMEDIATE … COMMIT; rolls back when it throws. `body` must not be async. With `later`, a power cut may undo
+   * the whole transaction until another one is committed: for what can be read again from elsewhere.
+   */
+  transaction<T>(body: () => T, durable?: 'now' | 'later'): T;
   close(): void;
 }
 
@@ -50,9 +53,13 @@ interface Raw {
   close(): unknown;
 }
 
+/** Number of prepared statements that are kept: preparing one takes longer than running it. */
+const MAX_STATEMENTS = 200;
+
 class Connection implements Database {
   readonly driver: DriverName;
   readonly #raw: Raw;
+  readonly #statements = new Map<string, Statement>();
 
   constructor(raw: Raw) {
     this.#raw = raw;
@@ -64,10 +71,27 @@ class Connection implements Database {
   }
 
   prepare(sql: string): Statement {
-    return this.#raw.prepare(sql) as Statement;
+    // Node's own statements hold what was bound to them last, such as a chunk of many megabytes.
+    if (this.driver !== 'better-sqlite3') return this.#raw.prepare(sql) as Statement;
+    const known = this.#statements.get(sql);
+    if (known) this.#statements.delete(sql);
+    const statement = known ?? new Kept(() => this.#raw.prepare(sql) as Statement);
+    this.#statements.set(sql, statement);
+    if (this.#statements.size > MAX_STATEMENTS) this.#statements.delete(this.#statements.keys().next().value!);
+    return statement;
   }
 
-  transaction<T>(body: () => T): T {
+  transaction<T>(body: () => T, durable: 'now' | 'later' = 'now'): T {
+    if (durable === 'now') return this.#transaction(body);
+    this.exec('PRAGMA synchronous=NORMAL');
+    try {
+      return this.#transaction(body);
+    } finally {
+      this.exec('PRAGMA synchronous=FULL');
+    }
+  }
+
+  #transaction<T>(body: () => T): T {
     this.exec('BEGIN IMMEDIATE');
     let result: T;
     try {
@@ -86,6 +110,33 @@ class Connection implements Database {
 
   close(): void {
     this.#raw.close();
+  }
+}
+
+/** A statement that is prepared once. An iteration keeps one busy, so each has its own. */
+class Kept implements Statement {
+  readonly #prepare: () => Statement;
+  readonly #statement: Statement;
+
+  constructor(prepare: () => Statement) {
+    this.#prepare = prepare;
+    this.#statement = prepare();
+  }
+
+  run(...values: SqlValue[]) {
+    return this.#statement.run(...values);
+  }
+
+  get(...values: SqlValue[]) {
+    return this.#statement.get(...values);
+  }
+
+  all(...values: SqlValue[]) {
+    return this.#statement.all(...values);
+  }
+
+  iterate(...values: SqlValue[]) {
+    return this.#prepare().iterate(...values);
   }
 }
 

@@ -19,6 +19,11 @@ const MAX_RECORD_BYTES = 1 << 20;
 const OUTPUT_PART = /^output-(\d{15})-(\d{15})\.log$/;
 const CHECKPOINT_NAME = /^[\w][\w.-]{0,200}$/;
 
+/** Files by which news shows at once: a checkpoint is told of in the events. */
+const TELLING = ['events', 'runnerEvents', 'output', 'exit'] as const;
+/** Interval of whole looks at a session without news. */
+const WHOLE_MS = 5_000;
+
 /** Error for a session that is not seen where it was: its folder was removed, or its file system shows nothing. */
 export class SessionUnseen extends Error {}
 
@@ -29,6 +34,8 @@ export class Mirror {
   /** Tells whether a checkpoint is in the store already. */
   readonly #isKnown: (checkpoint: string) => Promise<boolean>;
   readonly #seen = new Set<string>();
+  /** Sizes and times of the telling files before the newest whole look, and its time; null: a look is due. */
+  #glance: { sizes: string; at: number } | null = null;
   #sentControl = '';
   #sending: Promise<void> | null = null;
   /** Newest record of the end, which the process on the node may not have lived to complete. */
@@ -46,6 +53,22 @@ export class Mirror {
    * cannot be reached, with `SessionUnseen` when the session is not seen there; nothing is lost, and the next call goes on.
    */
   async copy(): Promise<boolean> {
+    const sizes =
+      (await this.#reach.glance?.(
+        this.#from,
+        TELLING.map((name) => SESSION_FILES[name]),
+      )) ?? null;
+    if (sizes !== null && sizes === this.#glance?.sizes && Date.now() - this.#glance.at < WHOLE_MS) {
+      await this.sendControl();
+      return false;
+    }
+    this.#glance = null;
+    const isOver = await this.#copyAll();
+    if (sizes !== null) this.#glance = { sizes, at: Date.now() };
+    return isOver;
+  }
+
+  async #copyAll(): Promise<boolean> {
     const entries = new Map((await this.#reach.list(this.#from)).map((entry) => [entry.name, entry]));
     if (!entries.has(SESSION_FILES.launch)) throw new SessionUnseen(`${this.#from} is not seen`);
     await this.sendControl();

@@ -30,6 +30,8 @@ export interface Reach {
   folder(path: string): Promise<string>;
   /** Lists a folder; empty if there is none. */
   list(path: string): Promise<Entry[]>;
+  /** Tells by a text whether some files of a folder have changed. Missing where it would take as long as `list`. */
+  glance?(folder: string, names: readonly string[]): Promise<string>;
   /** Returns null where nothing is. */
   stat(path: string): Promise<Entry | null>;
   /** Reads at most `limit` bytes from an offset on; null if there is no such file. */

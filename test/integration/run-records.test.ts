@@ -127,7 +127,10 @@ test('a write that failed is made again with the next one, with its notices', as
   const { store, run } = await openStored(temporaryFolder());
   let isFull = true;
   const held = new HeldRun(
-    { changeRun: async (...args) => (isFull ? Promise.reject(new Error('full')) : store.changeRun(...args)) },
+    {
+      changeRun: async (...args) => (isFull ? Promise.reject(new Error('full')) : store.changeRun(...args)),
+      recordProgress: async () => Promise.reject(new Error('full')),
+    },
     run,
   );
   held.set({ step: 7 });

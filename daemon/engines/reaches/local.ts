@@ -55,6 +55,11 @@ export class LocalReach implements Reach {
     return entries.filter((entry): entry is Entry => entry !== null);
   }
 
+  async glance(folder: string, names: readonly string[]): Promise<string> {
+    const found = await Promise.all(names.map((name) => this.#orNull(() => stat(`${folder}/${name}`))));
+    return found.map((one) => (one ? `${one.size}:${one.mtimeMs}` : '')).join(' ');
+  }
+
   async stat(path: string): Promise<Entry | null> {
     const found = await this.#orNull(() => stat(path));
     if (!found) return null;

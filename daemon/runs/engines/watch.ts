@@ -16,8 +16,10 @@ import { type Answer, BackOff, type Opened, type OpenedEngines, POLL_MS } from '
 import type { EngineRecord, EngineRecords } from './records.ts';
 import { engineState, NOT_TAKEN, notCancelledText, pendingText } from './words.ts';
 
-/** Interval of looks at sessions that live. */
+/** Intervals of looks at sessions that live: the more there are, the longer, for as long as a line shows within two seconds. */
 const LOOK_MS = 1_000;
+const LOOK_MS_PER_RUN = 20;
+const MAX_LOOK_MS = 1_800;
 /** Interval of questions while nothing runs that could change soon. */
 const IDLE_POLL_MS = 30_000;
 /** Time after a submission in which a change is likely. */
@@ -64,7 +66,8 @@ export class EngineWatch {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#look();
-      if (this.#setup.records.all.length > 0) this.schedule(LOOK_MS);
+      const runs = this.#setup.records.all.length;
+      if (runs > 0) this.schedule(Math.min(MAX_LOOK_MS, Math.max(LOOK_MS, runs * LOOK_MS_PER_RUN)));
     }, ms);
     this.#timer.unref();
   }

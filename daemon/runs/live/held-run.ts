@@ -7,14 +7,14 @@ import { type RunChange, type RunFields, withChange } from '../../store/catalog/
 import type { Store } from '../../store/client.ts';
 
 export class HeldRun {
-  readonly #store: Pick<Store, 'changeRun'>;
+  readonly #store: Pick<Store, 'changeRun' | 'recordProgress'>;
   #run: Run;
   /** Fields and notices that were changed since the last write. */
   #fields = new Set<keyof RunFields>();
   #notices: Notice[] = [];
   #writes = 0;
 
-  constructor(store: Pick<Store, 'changeRun'>, run: Run) {
+  constructor(store: Pick<Store, 'changeRun' | 'recordProgress'>, run: Run) {
     this.#store = store;
     this.#run = run;
   }
@@ -42,9 +42,12 @@ export class HeldRun {
     const set = Object.fromEntries([...fields].map((name) => [name, this.#run[name]])) as RunFields;
     // Without those that are sent.
     const known = { ...this.#run, notices: this.#run.notices.filter((notice) => !notices.includes(notice)) };
+    const isProgress = notices.length === 0 && Object.keys(more).length === 0 && [...fields].every(isOfProgress);
     let stored: Run;
     try {
-      stored = await this.#store.changeRun(this.#run.id, { set, addNotices: notices, ...more }, known);
+      stored = isProgress
+        ? await this.#store.recordProgress(this.#run.id, set, known)
+        : await this.#store.changeRun(this.#run.id, { set, addNotices: notices, ...more }, known);
     } catch (error) {
       for (const name of fields) this.#fields.add(name);
       this.#notices.unshift(...notices);
@@ -60,4 +63,18 @@ export class HeldRun {
     const unwritten = Object.fromEntries([...this.#fields].map((name) => [name, this.#run[name]])) as RunFields;
     this.#run = withChange(stored, { set: unwritten, addNotices: this.#notices });
   }
+}
+
+/** Fields that follow from a run's events. */
+const OF_PROGRESS: readonly (keyof RunFields)[] = [
+  'step',
+  'epoch',
+  'metrics',
+  'etaSeconds',
+  'totalSteps',
+  'stepsPerEpoch',
+];
+
+function isOfProgress(field: keyof RunFields): boolean {
+  return OF_PROGRESS.includes(field);
 }

@@ -22,6 +22,9 @@ export function runsApi(parts: Parts) {
     /** Changes a run's record as it is now. `known` takes the place of one whose row is damaged; without it that is `notFound`. */
     changeRun: (id: string, change: RunChange, known?: Run): Run =>
       changeRun(parts, parts.catalog.run(id) ?? known ?? requireRun(parts, id), change),
+    /** Records how far a live run has come, which its events tell again after a power cut. */
+    recordProgress: (id: string, set: RunFields, known: Run): Run =>
+      parts.catalog.database.transaction(() => changeRun(parts, parts.catalog.run(id) ?? known, { set }), 'later'),
     /** Changes it if it still has these values, as the caller has read them; null: it has others. */
     changeRunIf(id: string, when: RunFields, change: RunChange): Run | null {
       const run = requireRun(parts, id);

@@ -96,7 +96,8 @@ export function takeEvents(
       catalog.setEventsPosition(session, source, position.offset + consumed, seq);
     };
     if (isInside) store();
-    else catalog.database.transaction(store);
+    // Points and position together: what a power cut undoes is read once more.
+    else catalog.database.transaction(store, 'later');
   } catch (error) {
     metrics.forgetIds();
     throw error;
