@@ -8,6 +8,7 @@ import { counted, integer } from '../../protocol/words.ts';
 import type { Cluster, ClustersModel } from '../core/clusters-model.ts';
 import type { Model } from '../core/model.ts';
 import { lookOfRun, oneLine } from '../core/text.ts';
+import { Throttle } from '../core/throttle.ts';
 
 const REDRAW_MS = 500;
 const TYPES = { slurm: 'Slurm', ssh: 'SSH', ray: 'Ray', kubernetes: 'Kubernetes' } as const;
@@ -24,7 +25,7 @@ export class ClustersTree implements vscode.TreeDataProvider<ClusterNode> {
   readonly #runs: Model;
   readonly #changed = new vscode.EventEmitter<undefined>();
   readonly onDidChangeTreeData = this.#changed.event;
-  #timer: NodeJS.Timeout | null = null;
+  readonly #throttle = new Throttle(REDRAW_MS, () => this.#changed.fire(undefined));
 
   constructor(clusters: ClustersModel, runs: Model) {
     this.#clusters = clusters;
@@ -33,14 +34,11 @@ export class ClustersTree implements vscode.TreeDataProvider<ClusterNode> {
   }
 
   redraw(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null;
-      this.#changed.fire(undefined);
-    }, REDRAW_MS);
+    this.#throttle.request();
   }
 
   dispose(): void {
-    if (this.#timer) clearTimeout(this.#timer);
+    this.#throttle.dispose();
     this.#changed.dispose();
   }
 

@@ -4,6 +4,7 @@ import type { RemoteOffer, RemoteRun, RemoteSummary } from '../../protocol/messa
 import { age, bytes, counted, integer } from '../../protocol/words.ts';
 import type { RemotesModel, RemotesOf } from '../core/remotes-model.ts';
 import { oneLine } from '../core/text.ts';
+import { Throttle } from '../core/throttle.ts';
 import { CHECKPOINT_SCHEME } from './runs.ts';
 import { tooltipOfRemote } from './tooltips.ts';
 
@@ -18,7 +19,7 @@ export class RemotesTree implements vscode.TreeDataProvider<RemoteNode> {
   readonly #model: RemotesModel;
   readonly #changed = new vscode.EventEmitter<RemoteNode | undefined>();
   readonly onDidChangeTreeData = this.#changed.event;
-  #timer: NodeJS.Timeout | null = null;
+  readonly #throttle = new Throttle(REDRAW_MS, () => this.#changed.fire(undefined));
 
   constructor(model: RemotesModel) {
     this.#model = model;
@@ -26,14 +27,11 @@ export class RemotesTree implements vscode.TreeDataProvider<RemoteNode> {
   }
 
   redraw(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null;
-      this.#changed.fire(undefined);
-    }, REDRAW_MS);
+    this.#throttle.request();
   }
 
   dispose(): void {
-    if (this.#timer) clearTimeout(this.#timer);
+    this.#throttle.dispose();
     this.#changed.dispose();
   }
 

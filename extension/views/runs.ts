@@ -11,6 +11,7 @@ import type { BranchView, Model } from '../core/model.ts';
 import type { Remembered } from '../core/remembered.ts';
 import { inSweep, lookOfSweep, nameOfSweep } from '../core/sweep-row.ts';
 import { type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../core/text.ts';
+import { Throttle } from '../core/throttle.ts';
 import { tooltipOfCheckpoint, tooltipOfRun, tooltipOfSweep } from './tooltips.ts';
 
 /** Shortest interval between redraws of a live run's row. */
@@ -39,11 +40,10 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   readonly #due = new Set<Node>();
   /** Number of runs that each branch shows at most. */
   readonly #shown = new Map<string, number>();
-  #drawnAt = 0;
   /** Words and comparisons as in the dashboard; empty: all runs. */
   #filter = '';
   #allDue = false;
-  #timer: NodeJS.Timeout | null = null;
+  readonly #throttle = new Throttle(REDRAW_MS, () => this.#draw());
 
   /** Folder of the example, whose row can be closed. */
   readonly #example: string;
@@ -68,18 +68,18 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     if (!this.#isLoaded) return;
     this.#remembered.keep(this.#model.projects);
     this.#allDue = true;
-    this.#later();
+    this.#throttle.request();
   }
 
   redrawRun(id: string): void {
     const node = this.#nodes.get(`run ${id}`);
     if (!node) return;
     this.#due.add(node);
-    this.#later();
+    this.#throttle.request();
   }
 
   dispose(): void {
-    if (this.#timer) clearTimeout(this.#timer);
+    this.#throttle.dispose();
     this.#changed.dispose();
   }
 
@@ -252,17 +252,11 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     return node;
   }
 
-  /** Leading-edge throttle: redraws at once, then at most every `REDRAW_MS`. */
-  #later(): void {
-    const wait = Math.max(0, this.#drawnAt + REDRAW_MS - Date.now());
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null;
-      this.#drawnAt = Date.now();
-      const nodes = this.#allDue ? [undefined] : [...this.#due];
-      this.#allDue = false;
-      this.#due.clear();
-      for (const node of nodes) this.#changed.fire(node);
-    }, wait);
+  #draw(): void {
+    const nodes = this.#allDue ? [undefined] : [...this.#due];
+    this.#allDue = false;
+    this.#due.clear();
+    for (const node of nodes) this.#changed.fire(node);
   }
 
   #item(node: Node): vscode.TreeItem {

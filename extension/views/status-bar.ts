@@ -7,6 +7,7 @@ import { duration, integer } from '../../protocol/words.ts';
 import type { Model } from '../core/model.ts';
 import { curveSvg } from '../core/sparkline.ts';
 import { oneLine, type StatusText, statusOf } from '../core/text.ts';
+import { Throttle } from '../core/throttle.ts';
 
 const DRAW_MS = 1_000;
 const CURVE_MS = 5_000;
@@ -20,8 +21,7 @@ export class StatusBar {
   /** Time from which on failures are news: those from before this window are not. */
   readonly #since = Date.now();
   #shown: StatusText | null = null;
-  #timer: NodeJS.Timeout | null = null;
-  #drawnAt = 0;
+  readonly #throttle = new Throttle(DRAW_MS, () => this.#draw());
   #curve: { run: string; at: number; svg: string } | null = null;
 
   constructor(model: Model, connection: Connection) {
@@ -43,17 +43,15 @@ export class StatusBar {
   }
 
   redraw(): void {
-    this.#timer ??= setTimeout(() => this.#draw(), Math.max(0, this.#drawnAt + DRAW_MS - Date.now()));
+    this.#throttle.request();
   }
 
   dispose(): void {
-    if (this.#timer) clearTimeout(this.#timer);
+    this.#throttle.dispose();
     this.#item.dispose();
   }
 
   #draw(): void {
-    this.#timer = null;
-    this.#drawnAt = Date.now();
     const runs = this.#model.projects.flatMap((mirror) => {
       const onBranch = mirror.runsOf(mirror.project.branch);
       return [...new Set([...mirror.liveRuns(), ...onBranch])];
