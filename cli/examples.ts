@@ -88,7 +88,12 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   sync: ['sync', 'sync --follow yes --files move'],
   stash: ['stash', 'stash restore idea --to rescued'],
   hook: ['hook install'],
-  import: ['import lightning_logs', 'import wandb mlruns --dry-run', 'import ~/old/runs --metrics-only --job train'],
+  import: [
+    'import lightning_logs',
+    'import wandb mlruns --dry-run',
+    'import ~/old/runs --metrics-only --job train',
+    'import .aim --python ~/aim/bin/python',
+  ],
   remote: [
     'remote add box file:///mnt/box/digits',
     'remote add box s3://bucket/digits --profile work --region eu-west-1',
