@@ -86,6 +86,25 @@ describe('a rollback', () => {
     expect(run.rollbacks).toBeUndefined();
   });
 
+  test('while trainstash.json has a mistake, or lacks the job, waits and goes on once it is mended', async () => {
+    for (const mistake of ['{ "jobs": ', '{ "jobs": {} }']) {
+      const onNaN = { do: 'rollback', then: { nanAt: 0 } };
+      const fixture = makeFixture({
+        config: { jobs: { small: { ...SMALL_JOB, checkpoint: { every: '2 steps' }, onNaN } } },
+      });
+      const client = await openProject(fixture);
+      const { id } = await startSmall(client, fixture, { nanAt: 9, slow: 100 });
+      await untilStep(client, fixture, id, 3);
+      const config = join(fixture.root, 'trainstash.json');
+      const text = readFileSync(config, 'utf8');
+      writeFileSync(config, mistake);
+      await until('it waits', async () => (await show(client, fixture, id)).run.waiting?.for === 'code');
+      writeFileSync(config, text);
+      const run = await ended(client, fixture, { id, name: 'it' } as Run);
+      expect(run).toMatchObject({ status: 'completed', rolledBack: 1 });
+    }
+  });
+
   test('whose checkpoint is gone when its turn comes ends with a sentence, and goes on from another one by hand', async () => {
     const onNaN = { do: 'rollback', then: { nanAt: 0 } };
     const fixture = makeFixture({

@@ -294,6 +294,25 @@ test.skipIf(!PYTHON)('an urgent run interrupts those on the GPUs that its shell 
   for (const { id } of [a, b]) expect((await untilStatus(client, fixture, id, 'completed')).sessions).toBe(2);
 });
 
+test.skipIf(!PYTHON)(
+  'an urgent run interrupts one whose trainstash.json has a mistake by now; that one waits for it',
+  async () => {
+    const fixture = makeFixture();
+    const client = await openProject(fixture);
+    const run = await startSmall(client, fixture, { slow: 60, epochs: 20 });
+    await untilStep(client, fixture, run.id, 2);
+    const config = join(fixture.root, 'trainstash.json');
+    const text = readFileSync(config, 'utf8');
+    writeFileSync(config, '{ "jobs": ');
+    const urgent = await start(client, fixture, [PYTHON, '-c', 'print(1)'], { urgent: 'interrupt' });
+    await untilStatus(client, fixture, urgent.id, 'completed');
+    await until('it waits', async () => (await show(client, fixture, run.id)).run.waiting?.for === 'code');
+    writeFileSync(config, text);
+    const done = await untilStatus(client, fixture, run.id, 'completed');
+    expect(done.notices.map(({ code }) => code)).toContain('interrupted');
+  },
+);
+
 /** A git that takes two seconds to compare two trees of code once a second session has been prepared. */
 function slowGit(folder: string): string {
   const git = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();

@@ -3,12 +3,13 @@
 import { join } from 'node:path';
 import type { JobConfig } from '../../../protocol/config.ts';
 import type { Run } from '../../../protocol/domain.ts';
-import { TrainstashError } from '../../../protocol/errors.ts';
+import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { isCrash } from '../../../protocol/status.ts';
 import { integer } from '../../../protocol/words.ts';
 import type { RunFields } from '../../store/catalog/run-change.ts';
 import type { ProjectContext } from '../context.ts';
 import { splitWords } from './command.ts';
+import { type Environment, namesOf, programOf } from './environments.ts';
 import { type CodeDifference, differenceText } from './identity.ts';
 import type { QueueEntry } from './queue.ts';
 
@@ -36,6 +37,26 @@ export function codeText(
 
 export function environmentText({ number }: Run, lack: string): string {
   return `waits for its environment: ${lack}. \`trainstash resume ${number}\` in a shell that has it starts the run.`;
+}
+
+/** Finds out what another environment would have to have in common with this one. */
+export function factsOf(root: string, job: JobConfig, { environment, interpreter }: Environment) {
+  const words = wordsOf(job);
+  return {
+    interpreter: interpreter ?? null,
+    program: words && programOf(words, { ...placeOf(root, job), environment, interpreter }),
+    variables: namesOf(environment),
+  };
+}
+
+/** Returns undefined where `trainstash.json` has a mistake or lacks the job: a run that goes on waits for it at its turn. */
+export function unlessMistaken<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (isError(error, 'configInvalid') || isError(error, 'jobUnknown')) return undefined;
+    throw error;
+  }
 }
 
 /** Throws `notFound` if the checkpoint that a rollback goes back to is gone. */

@@ -13,7 +13,7 @@ import { findJob, readConfig } from '../config.ts';
 import type { ProjectContext } from '../context.ts';
 import { interruptionNotices } from '../live/notices.ts';
 import { jobOfRun } from './ad-hoc.ts';
-import { type Environment, namesOf, obstacleOf, programOf } from './environments.ts';
+import { type Environment, obstacleOf } from './environments.ts';
 import { codeDifference, measure, measureStable } from './identity.ts';
 import type { Launcher } from './launcher.ts';
 import type { Barrier, Launching } from './launching.ts';
@@ -23,6 +23,7 @@ import { Queue, type QueueEntry } from './queue.ts';
 import {
   codeText,
   environmentText,
+  factsOf,
   isCrashed,
   isInterruption,
   migratedEntry,
@@ -33,6 +34,7 @@ import {
   requireTarget,
   secretParamsText,
   secretText,
+  unlessMistaken,
   wordsOf,
 } from './queue-entries.ts';
 import { lostParams } from './secret-params.ts';
@@ -96,7 +98,7 @@ export class QueuedRuns {
       ...newEntry(run, root),
       ...{ checkpoint: checkpoint?.id ?? null, accept },
       identity: { branch, branchId, commit, dirty, code },
-      ...(environment ? this.#factsOf(root, job, environment) : {}),
+      ...(environment ? factsOf(root, job, environment) : {}),
       ...conditions,
     });
     return launcher.change(run.id, { set: { ...set, ...QUEUED } });
@@ -139,14 +141,14 @@ export class QueuedRuns {
     environment: Environment | undefined,
     why: Partial<QueueEntry>,
   ): boolean {
-    const job = this.#jobOf(run, root);
+    const job = unlessMistaken(() => this.#jobOf(run, root));
     if (job === null) return false;
     this.#queue.put({
       ...newEntry(run, root),
       accept: true,
       identity,
       // The daemon that launched it may have died since, and its memory of the environment with it.
-      ...(environment ? this.#factsOf(root, job, environment) : { variables, program: command?.words[0] ?? null }),
+      ...(environment && job ? factsOf(root, job, environment) : { variables, program: command?.words[0] ?? null }),
       ...why,
     });
     return true;
@@ -195,16 +197,6 @@ export class QueuedRuns {
   /** Changes the place or the conditions of a queued run. */
   change(run: string, patch: Partial<QueueEntry>): void {
     this.#queue.change(run, patch);
-  }
-
-  /** Finds out what another environment would have to have in common with this one. */
-  #factsOf(root: string, job: JobConfig, { environment, interpreter }: Environment) {
-    const words = wordsOf(job);
-    return {
-      interpreter: interpreter ?? null,
-      program: words && programOf(words, { ...placeOf(root, job), environment, interpreter }),
-      variables: namesOf(environment),
-    };
   }
 
   /** Gives renamed branches their new names, by their ids; the store updates the runs. */

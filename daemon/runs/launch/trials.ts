@@ -7,10 +7,10 @@ import { findJob, readConfig } from '../config.ts';
 import type { ProjectContext } from '../context.ts';
 import { controlOf } from '../control.ts';
 import { kindOf, newRun } from '../records.ts';
-import { type Environment, namesOf, programOf } from './environments.ts';
+import type { Environment } from './environments.ts';
 import type { Launcher } from './launcher.ts';
 import type { Device } from './launching.ts';
-import { placeOf, wordsOf } from './queue-entries.ts';
+import { factsOf } from './queue-entries.ts';
 import type { QueuedRuns } from './queued.ts';
 
 /** Facts of a sweep that its runs share. */
@@ -92,14 +92,8 @@ export class Trials {
 }
 
 /** Finds out what another environment would have to have in common with this one, for a sweep's record. */
-export function factsOfEnvironment(root: string, name: string, { environment, interpreter }: Environment) {
-  const job = findJob(readConfig(root), name);
-  const words = wordsOf(job);
-  return {
-    interpreter: interpreter ?? null,
-    program: words && programOf(words, { ...placeOf(root, job), environment, interpreter }),
-    variables: namesOf(environment),
-  };
+export function factsOfEnvironment(root: string, name: string, own: Environment) {
+  return factsOf(root, findJob(readConfig(root), name), own);
 }
 
 /** Takes the parts of an identity that a record keeps. */
