@@ -42,7 +42,7 @@ export async function languageBenchmarks(folder: string, dist: string): Promise<
   const build = JSON.parse(readFileSync(join(dist, 'build.json'), 'utf8')) as Build;
   const client = await connect({ name: 'bench', build, dist, env });
   try {
-    const socket = await connectStream({ name: 'bench, language', build, dist: null, env });
+    const { socket } = await connectStream({ name: 'bench, language', build, dist: null, env });
     const connection = createMessageConnection(
       new BoundedMessageReader(socket, 32 << 20),
       new DirectMessageWriter(socket),

@@ -1,7 +1,5 @@
 /** Sends a request that takes long, with progress on the terminal; Ctrl-C cancels it. */
 import type { Client } from '../client/connect.ts';
-import { randomId } from '../protocol/ids.ts';
-import { taskProgressed } from '../protocol/messages/daemon.ts';
 import type { Request } from '../protocol/messages/request.ts';
 import { bytes } from '../protocol/words.ts';
 import { bar } from './format.ts';
@@ -17,16 +15,12 @@ export async function requestTask<P extends { task?: string | undefined }, R>(
   words: string,
   amount: (count: number) => string = bytes,
 ): Promise<R> {
-  const task = randomId();
   const line = new ProgressLine(words, amount);
-  client.on(taskProgressed, (progress) => {
-    if (progress.task === task) line.show(progress.done, progress.total);
-  });
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort();
   process.once('SIGINT', interrupt);
   try {
-    return await client.request(message, { ...params, task }, interrupted.signal);
+    return await client.request(message, params, interrupted.signal, (done, total) => line.show(done, total));
   } finally {
     process.off('SIGINT', interrupt);
     line.clear();

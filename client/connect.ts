@@ -5,9 +5,10 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
+  type CancellationToken,
   CancellationTokenSource,
   createMessageConnection,
-  type MessageConnection,
+  ProgressType,
   ResponseError,
 } from 'vscode-jsonrpc/node';
 import { BoundedMessageReader, DirectMessageWriter } from '../base/framing.ts';
@@ -15,13 +16,15 @@ import { inspectFlags } from '../base/inspect.ts';
 import { type StatePaths, statePaths } from '../base/paths.ts';
 import { privateRuntime } from '../base/runtime.ts';
 import { fromWire, isError, TrainstashError, type WireError } from '../protocol/errors.ts';
-import { daemonHandOver, daemonHello } from '../protocol/messages/daemon.ts';
+import { randomId } from '../protocol/ids.ts';
+import { daemonHandOver, daemonHello, type TaskProgress } from '../protocol/messages/daemon.ts';
 import type { Notification, Request } from '../protocol/messages/request.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
 
 const START_TIMEOUT_MS = 15_000;
 const HELLO_ATTEMPTS = 5;
 const LOG_TAIL_BYTES = 2_000;
+const TASK_PROGRESS = new ProgressType<TaskProgress>();
 
 export interface ClientOptions {
   /** Name of the client in the daemon's log. */
@@ -34,14 +37,40 @@ export interface ClientOptions {
   env?: NodeJS.ProcessEnv;
 }
 
+/** Hears how far the daemon is with a request. */
+export type Progress = (done: number, total: number) => void;
+
 export interface Client {
-  /** Sends a request. Aborting cancels it: it rejects with `cancelled` once the daemon has undone its work. */
-  request<P, R>(message: Request<P, R>, params: P, signal?: AbortSignal): Promise<R>;
+  /**
+   * Sends a request. Aborting cancels it: it rejects with `cancelled` once the daemon has undone its work. `progress` is
+   * called for requests that have a `task`.
+   */
+  request<P, R>(message: Request<P, R>, params: P, signal?: AbortSignal, progress?: Progress): Promise<R>;
   on<P>(notification: Notification<P>, handler: (params: P) => void): void;
   /** Settles when the connection is closed, by either side. */
   readonly closed: Promise<void>;
-  readonly daemon: { protocol: number; build: Build; pid: number };
+  readonly daemon: Daemon;
   close(): void;
+}
+
+/** Daemon, as it has answered the greeting. */
+interface Daemon {
+  protocol: number;
+  build: Build;
+  pid: number;
+}
+
+/** Connection that carries our messages: a bare one, or that of a language client. */
+export interface Carrier {
+  sendRequest(method: string, params: unknown, token: CancellationToken): Promise<unknown>;
+  onNotification(method: string, handler: (params: unknown) => void): unknown;
+  onProgress<T>(type: ProgressType<T>, token: string, handler: (value: T) => void): { dispose(): void };
+}
+
+/** Socket on which only the greeting has been read; it is paused. */
+export interface Stream {
+  socket: Socket;
+  daemon: Daemon;
 }
 
 /** Connects to the daemon, and starts it if there is none. Throws `daemonUnavailable`. */
@@ -49,9 +78,24 @@ export async function connect(options: ClientOptions): Promise<Client> {
   return (await greeted(options)).client;
 }
 
-/** Connects in the same way, for a conversation of another kind: of the socket only the greeting has been read, and it is paused. */
-export async function connectStream(options: ClientOptions): Promise<Socket> {
-  return (await greeted(options)).release();
+/** Connects in the same way, for a language client, or the bridge to one. */
+export async function connectStream(options: ClientOptions): Promise<Stream> {
+  const { client, release } = await greeted(options);
+  return { socket: release(), daemon: client.daemon };
+}
+
+/** Makes a client of a connection that something else has made. `closed` settles when that is closed. */
+export function clientOver(
+  carrier: Carrier,
+  { daemon, closed, close }: Pick<Client, 'daemon' | 'closed' | 'close'>,
+): Client {
+  return {
+    request: requester(carrier, closed, statePaths()),
+    daemon,
+    closed,
+    on: ({ method }, handler) => void carrier.onNotification(method, handler as never),
+    close,
+  };
 }
 
 /** A connection on which both sides have said hello. */
@@ -171,7 +215,7 @@ async function hello(socket: Socket, paths: StatePaths, options: ClientOptions):
   };
 }
 
-function requester(connection: MessageConnection, closed: Promise<void>, paths: StatePaths): Client['request'] {
+function requester(carrier: Carrier, closed: Promise<void>, paths: StatePaths): Client['request'] {
   let over = false;
   const gone = () => unavailable('the connection was closed', paths);
   // An error reads the end of the log: only requests that wait get one, not each that ever was.
@@ -180,19 +224,22 @@ function requester(connection: MessageConnection, closed: Promise<void>, paths: 
     over = true;
     for (const fail of waiting) fail();
   });
-  return async (message, params, signal) => {
+  return async (message, params, signal, progress) => {
     if (over) throw gone();
+    if (signal?.aborted) throw new TrainstashError('cancelled', 'Cancelled. Nothing was changed.', {});
     const cancellation = new CancellationTokenSource();
     const cancel = () => cancellation.cancel();
-    if (signal?.aborted) cancel();
     signal?.addEventListener('abort', cancel, { once: true });
     let fail = () => {};
     const lost = new Promise<never>((_, reject) => {
       fail = () => reject(gone());
     });
     waiting.add(fail);
+    const task = randomId();
+    const told = progress && carrier.onProgress(TASK_PROGRESS, task, ({ done, total }) => progress(done, total));
+    const whole = progress ? { ...params, task } : params;
     try {
-      const answer = connection.sendRequest(message.method, params, cancellation.token) as Promise<never>;
+      const answer = carrier.sendRequest(message.method, whole, cancellation.token) as Promise<never>;
       return await Promise.race([answer, lost]);
     } catch (error) {
       if (error instanceof ResponseError && error.data) throw fromWire(error.data as WireError);
@@ -200,6 +247,7 @@ function requester(connection: MessageConnection, closed: Promise<void>, paths: 
       throw error instanceof TrainstashError ? error : gone();
     } finally {
       waiting.delete(fail);
+      told?.dispose();
       signal?.removeEventListener('abort', cancel);
       cancellation.dispose();
     }

@@ -26,6 +26,8 @@ export interface Connected {
   connection: MessageConnection;
   /** Set once the client has sent `initialize`. */
   language: LanguageService | null;
+  /** The client hears our own notifications. An editor that speaks only the Language Server Protocol knows none of them. */
+  hears: boolean;
   /** Null until the client has said hello. */
   client: ClientInfo | null;
   left: AbortController;
@@ -57,16 +59,16 @@ export class Clients {
   }
 
   notify<P>(notification: Notification<P>, params: P): void {
-    for (const { client, socket, language, connection } of this.#connected) {
+    for (const { client, socket, language, hears, connection } of this.#connected) {
       if (!client) continue;
       if (socket.writableLength > MAX_BACKLOG_BYTES) {
         this.#log(`${client.name} does not read; cut off`);
         socket.destroy();
         continue;
       }
-      // An editor that only speaks the Language Server Protocol knows none of our own; its bridge knows this one.
       language?.heard(notification.method);
-      if (!language || notification.method === daemonLeaving.method)
+      // The bridge of an editor that hears nothing else knows this one.
+      if (hears || notification.method === daemonLeaving.method)
         void connection.sendNotification(notification.method, params).catch(() => {});
     }
   }

@@ -3,19 +3,21 @@ import { timingSafeEqual } from 'node:crypto';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import * as v from 'valibot';
-import { type CancellationToken, createMessageConnection, ResponseError } from 'vscode-jsonrpc/node';
+import { type CancellationToken, createMessageConnection, ProgressType, ResponseError } from 'vscode-jsonrpc/node';
 import { BoundedMessageReader, DirectMessageWriter } from '../base/framing.ts';
 import { TrainstashError, toWire } from '../protocol/errors.ts';
-import { daemonHello, taskProgressed } from '../protocol/messages/daemon.ts';
-import type { Request } from '../protocol/messages/request.ts';
+import { daemonHello, type TaskProgress } from '../protocol/messages/daemon.ts';
+import { MAX_DOCUMENT_BYTES, type Request } from '../protocol/messages/request.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
 import type { ClientInfo, Clients, Connected } from './clients.ts';
 import { type LanguagePeer, type LanguageService, UnknownMethod } from './language/peer.ts';
 
-/** Limit for a message to a language server: a document with its JSON escapes. */
-const MAX_DOCUMENT_BYTES = 32 << 20;
 const HELLO_TIMEOUT_MS = 5_000;
 const ERROR_CODE = -32000;
+const TASK_PROGRESS = new ProgressType<TaskProgress>();
+
+/** Params of `initialize` by which an editor asks for our own notifications as well. */
+const HEARS = v.object({ initializationOptions: v.object({ notifications: v.literal(true) }) });
 
 export interface ServerSetup {
   socket: string;
@@ -90,7 +92,7 @@ export class MessageServer {
     const reader = new BoundedMessageReader(socket);
     const connection = createMessageConnection(reader, new DirectMessageWriter(socket));
     const left = new AbortController();
-    const connected: Connected = { socket, reader, connection, language: null, client: null, left };
+    const connected: Connected = { socket, reader, connection, language: null, hears: true, client: null, left };
     this.#setup.clients.add(connected);
     const helloTimeout = setTimeout(() => {
       if (!connected.client) socket.destroy();
@@ -115,7 +117,7 @@ export class MessageServer {
     try {
       if (method === daemonHello.method) return this.#hello(connected, checked(daemonHello, params));
       if (!connected.client) throw new TrainstashError('unauthorized', 'Say hello first.', {});
-      if (method === 'initialize') this.#speakLanguage(connected);
+      if (method === 'initialize') this.#speakLanguage(connected, params);
       const handler = this.#setup.handlers.get(method);
       if (!handler && connected.language) return await connected.language.answer(method, params);
       if (!handler)
@@ -142,13 +144,14 @@ export class MessageServer {
   }
 
   /** Makes the client's language server. Its documents may be larger than any other message. */
-  #speakLanguage(connected: Connected): void {
+  #speakLanguage(connected: Connected, params: unknown): void {
     const { connection, reader, language } = connected;
     if (language || !this.#setup.language) return;
+    connected.hears = v.is(HEARS, params);
     reader.allow(MAX_DOCUMENT_BYTES);
     connected.language = this.#setup.language({
       notify: (method, params) => void connection.sendNotification(method, params).catch(() => {}),
-      ask: (method) => void connection.sendRequest(method).catch(() => {}),
+      ask: (method, params) => void connection.sendRequest(method, params).catch(() => {}),
     });
   }
 
@@ -183,7 +186,7 @@ function taskOf({ connection, left }: Connected, params: unknown, token: Cancell
     signal: AbortSignal.any([left.signal, cancelled.signal]),
     progress: (done, total) => {
       if (typeof name !== 'string') return;
-      void connection.sendNotification(taskProgressed.method, { task: name, done, total }).catch(() => {});
+      void connection.sendProgress(TASK_PROGRESS, name, { done, total }).catch(() => {});
     },
   };
 }

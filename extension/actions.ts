@@ -23,7 +23,6 @@ import { ClustersModel } from './core/clusters-model.ts';
 import { CodeFiles } from './core/code-files.ts';
 import { RemotesModel } from './core/remotes-model.ts';
 import { JobTasks } from './job-tasks.ts';
-import { LanguageFeatures } from './language.ts';
 import { registerCheckpointFiles } from './panels/checkpoint-file.ts';
 import { Dashboards } from './panels/dashboard.ts';
 import { registerDiffPage } from './panels/diff.ts';
@@ -91,7 +90,7 @@ export class Actions {
     registerCheckpointFiles(app, context);
     JobTasks.register(app, context);
     this.#agents = AgentServers.register(context, app.model);
-    context.subscriptions.push(new LanguageFeatures(app), CodeFiles.register(app.connection));
+    context.subscriptions.push(CodeFiles.register(app.connection));
   }
 
   projectsChanged(): void {

@@ -17,14 +17,12 @@ import { FirstSteps } from './core/first-steps.ts';
 import { isInUse } from './core/folders.ts';
 import { Model } from './core/model.ts';
 import { Remembered } from './core/remembered.ts';
-import { Tasks } from './core/task.ts';
 import { oneLine } from './core/text.ts';
 import { Usage } from './core/usage.ts';
 import { Notices } from './notices.ts';
 import { JobsTree } from './views/jobs.ts';
 import { NotebookCells } from './views/notebook-cells.ts';
 import { type Node, RunsTree } from './views/runs.ts';
-import { ScriptLens } from './views/script-lens.ts';
 import { StashesTree } from './views/stashes.ts';
 import { StatusBar } from './views/status-bar.ts';
 
@@ -49,7 +47,6 @@ export class TrainstashWindow {
   readonly #jobs: JobsTree;
   readonly #stashes: StashesTree;
   readonly #status: StatusBar;
-  readonly #lenses: ScriptLens;
   readonly #cells: NotebookCells;
   readonly #runs: vscode.TreeView<Node>;
   readonly #usage: Usage;
@@ -63,17 +60,14 @@ export class TrainstashWindow {
 
   constructor(context: vscode.ExtensionContext, dist: string) {
     this.#context = context;
+    const log = this.#log;
     this.#connection = new Connection({
-      log: (text) => this.#log.info(text),
+      log: (text) => log.info(text),
       async connect(start) {
-        // The import takes half of the extension's load time, so it waits until the window has started.
-        const { connect } = await import('../client/connect.ts');
-        return connect({
-          name: 'editor',
-          build: BUILD,
-          dist: start ? dist : null,
-          node: vscode.workspace.getConfiguration('trainstash').get<string>('nodePath') || undefined,
-        });
+        // The import takes longer than all else of the start, so it waits until the window has started.
+        const { connectEditor } = await import('./language-client.ts');
+        const node = vscode.workspace.getConfiguration('trainstash').get<string>('nodePath') || undefined;
+        return connectEditor({ name: 'editor', build: BUILD, dist: start ? dist : null, node }, log);
       },
     });
     const connection = this.#connection;
@@ -95,7 +89,6 @@ export class TrainstashWindow {
     this.#app = {
       connection,
       model,
-      tasks: new Tasks(connection),
       log: this.#log,
       firstSteps: this.#firstSteps,
       dist,
@@ -106,7 +99,6 @@ export class TrainstashWindow {
     this.#jobs = new JobsTree(connection, model);
     this.#stashes = new StashesTree(connection, model);
     this.#status = new StatusBar(model, connection);
-    this.#lenses = new ScriptLens(model, connection);
     this.#cells = new NotebookCells(model);
     this.#runs = vscode.window.createTreeView<Node>('trainstash.runs', {
       treeDataProvider: this.#tree,
@@ -118,7 +110,7 @@ export class TrainstashWindow {
       this.#runs.description = text;
     });
     const owned = [this.#log, connection, this.#usage, this.#tree, this.#jobs, this.#stashes, this.#status, this.#runs];
-    context.subscriptions.push(...owned, this.#lenses, this.#cells);
+    context.subscriptions.push(...owned, this.#cells);
   }
 
   /** Registers the views, connects where a folder has something to show, and then loads the actions. */
@@ -156,13 +148,11 @@ export class TrainstashWindow {
 
   #registerViews(): void {
     const { subscriptions } = this.#context;
-    const scripts = ['python', 'typescript', 'javascript'].map((language) => ({ language, scheme: 'file' }));
     const watcher = vscode.workspace.createFileSystemWatcher('**/trainstash.{json,jsonc}');
     for (const event of [watcher.onDidCreate, watcher.onDidChange, watcher.onDidDelete])
       subscriptions.push(event(() => this.#jobs.redraw()));
     subscriptions.push(
       watcher,
-      vscode.languages.registerCodeLensProvider(scripts, this.#lenses),
       vscode.notebooks.registerNotebookCellStatusBarItemProvider('jupyter-notebook', this.#cells),
       vscode.window.registerTreeDataProvider('trainstash.jobs', this.#jobs),
       vscode.window.registerTreeDataProvider('trainstash.stashes', this.#stashes),
@@ -260,7 +250,6 @@ export class TrainstashWindow {
     this.#runs.message =
       now.kind === 'failed' && this.#model.projects.length > 0 ? oneLine(now.error.message.split('\n')[0]!) : filtered;
     this.#tree.redraw();
-    this.#lenses.redraw();
     this.#cells.redraw();
     this.#status.redraw();
     this.#drawBadge();
@@ -285,8 +274,6 @@ export class TrainstashWindow {
     this.#tree.redrawRun(run.id);
     this.#status.redraw();
     this.#cells.redraw();
-    // The lens shows the run's status, not each of its steps.
-    if (run.status !== 'running') this.#lenses.redraw();
     if (root) this.#notices.run(run);
     this.#drawBadge();
   }

@@ -1,5 +1,5 @@
 /** Connection to the daemon of this host: made on demand, and again when it is lost. Does not use `vscode`. */
-import type { Client } from '../client/connect.ts';
+import type { Client, Progress } from '../client/connect.ts';
 import { TrainstashError } from '../protocol/errors.ts';
 import { daemonLeaving } from '../protocol/messages/daemon.ts';
 import type { Notification, Request } from '../protocol/messages/request.ts';
@@ -67,9 +67,9 @@ export class Connection {
   }
 
   /** Sends a request; without a connection it connects first, and starts the daemon. */
-  async request<P, R>(message: Request<P, R>, params: P, signal?: AbortSignal): Promise<R> {
+  async request<P, R>(message: Request<P, R>, params: P, signal?: AbortSignal, progress?: Progress): Promise<R> {
     const client = await this.connect(true);
-    return client.request(message, params, signal);
+    return client.request(message, params, signal, progress);
   }
 
   /** Sends a background request that nobody waits for: it never starts a daemon. Throws `daemonUnavailable` without one. */

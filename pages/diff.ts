@@ -75,10 +75,12 @@ export class DiffPage {
   }
 
   async #weights(sides: [string, string], index: number): Promise<DiffPageState['weights'][number]> {
-    const progress = (share: number) => this.#tellWeights(index, { share });
+    const progress = (done: number, total: number) => {
+      if (total > 0) this.#tellWeights(index, { share: done / total });
+    };
     try {
       const params = { root: this.#state.root, sides };
-      return { diff: await this.#project.tasks.request(diffWeights, params, progress, this.#closed.signal) };
+      return { diff: await this.#project.connection.request(diffWeights, params, this.#closed.signal, progress) };
     } catch (error) {
       if (!(error instanceof TrainstashError)) throw error;
       return { problem: error.message };

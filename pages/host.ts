@@ -3,7 +3,6 @@ import type { CodeSince, Diff } from '../protocol/diff.ts';
 import type { Checkpoint, Run } from '../protocol/domain.ts';
 import type { DashboardSaid, RunPageSaid } from '../webview-ui/contract.ts';
 import type { Connection } from './connection.ts';
-import type { TaskRequests } from './tasks.ts';
 
 /** A tab that shows one page. */
 export interface PageHost<News> {
@@ -25,7 +24,6 @@ export interface KnownRuns {
 export interface PageProject {
   readonly root: string;
   readonly connection: Pick<Connection, 'request' | 'poll'>;
-  readonly tasks: Pick<TaskRequests, 'request'>;
   readonly runs: KnownRuns;
   /** Opens the project at the daemon and follows it, unless somebody has. Returns its store. */
   open(): Promise<string>;

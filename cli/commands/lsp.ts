@@ -15,7 +15,8 @@ export const lspCommands: Record<string, Command> = {
       // Imported here, so that only this command pays for loading it.
       const { LanguageBridge } = await import('../lsp.ts');
       const bridge = new LanguageBridge({
-        dial: (start) => connectStream({ name: 'language client', build: BUILD, dist: start ? dist : null }),
+        dial: async (start) =>
+          (await connectStream({ name: 'language client', build: BUILD, dist: start ? dist : null })).socket,
         output: process.stdout,
         log: (text) => printError(`${text}\n`),
       });

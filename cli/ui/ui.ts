@@ -7,7 +7,6 @@ import { DashboardPage } from '../../pages/dashboard.ts';
 import { DiffPage } from '../../pages/diff.ts';
 import type { PageProject } from '../../pages/host.ts';
 import { RunPage } from '../../pages/run-page.ts';
-import { TaskRequests } from '../../pages/tasks.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { checkpointChanged } from '../../protocol/messages/checkpoint.ts';
 import { metricsAppended } from '../../protocol/messages/metrics.ts';
@@ -138,7 +137,6 @@ function kept<Said>(page: { take(message: Said): unknown; dispose(): void }, ove
 class OpenedProject implements PageProject {
   readonly root: string;
   readonly connection: Connection;
-  readonly tasks: TaskRequests;
   readonly #runs = new Map<string, Run>();
   readonly runs = {
     get: (id: string) => this.#runs.get(id),
@@ -149,7 +147,6 @@ class OpenedProject implements PageProject {
   constructor(root: string, connection: Connection) {
     this.root = root;
     this.connection = connection;
-    this.tasks = new TaskRequests(connection);
   }
 
   /** Opens the project without trusting its folder: looking starts nothing. */

@@ -19,7 +19,8 @@ export function rangeOf(text: TextDocument, offset: number, length: number): Ran
   return { start: text.positionAt(offset), end: text.positionAt(offset + length) };
 }
 
-function pathOf(uri: string): string | null {
+/** Returns the path of a file; null: it lies elsewhere than on this machine. */
+export function pathOf(uri: string): string | null {
   try {
     return uri.startsWith('file:') ? fileURLToPath(uri) : null;
   } catch {

@@ -1,4 +1,5 @@
 /** Facts of a project that editors show beside its text. Everything here only looks: nothing is started, and no trust is needed. */
+import { dirname } from 'node:path';
 import type { FileInspection, Grade, Run } from '../../protocol/domain.ts';
 import type { JobSummary } from '../../protocol/messages/project.ts';
 
@@ -25,6 +26,11 @@ export interface ScriptRuns {
 
 /** Finds the project of a folder; null: it is in none, the project has no store yet, or it cannot be opened. */
 export type FactsOf = (folder: string) => Promise<ProjectFacts | null>;
+
+/** Finds the runs of a script. */
+export async function runsOf(factsOf: FactsOf, path: string): Promise<ScriptRuns | null> {
+  return (await (await factsOf(dirname(path)))?.runsOf(path)) ?? null;
+}
 
 /** Lists the first tensors of a file; a sentence where it cannot be read. Nothing in it is executed. */
 export type DescribeFile = (path: string, tensors: number) => Promise<FileInspection | string>;

@@ -17,5 +17,5 @@ export interface LanguageService {
 export interface LanguagePeer {
   notify(method: string, params: unknown): void;
   /** Sends a request whose answer nobody needs. */
-  ask(method: string): void;
+  ask(method: string, params?: unknown): void;
 }

@@ -4,6 +4,7 @@
  */
 import type {
   CodeAction,
+  CodeLens,
   DidChangeTextDocumentParams,
   DidOpenTextDocumentParams,
   InitializeParams,
@@ -13,25 +14,30 @@ import type {
   TextDocumentIdentifier,
 } from 'vscode-languageserver-protocol';
 import { TextDocument } from 'vscode-languageserver-textdocument';
+import { MAX_DOCUMENT_CHARACTERS } from '../../protocol/messages/request.ts';
 import { diagnosticOf, type Finding } from './codes.ts';
 import { configLanguage, isConfig } from './config/config.ts';
-import { type OpenDocument, openDocument } from './document.ts';
-import type { DescribeFile, FactsOf } from './facts.ts';
+import { type OpenDocument, openDocument, pathOf } from './document.ts';
+import { type DescribeFile, type FactsOf, runsOf } from './facts.ts';
 import type { Language } from './language.ts';
 import { type DidChangeNotebook, type DidOpenNotebook, movedAnswer, Notebook } from './notebooks.ts';
 import { type LanguagePeer, type LanguageService, UnknownMethod } from './peer.ts';
 import { pythonLanguage } from './python-scripts/language.ts';
 import type { PythonReader } from './python-scripts/reader.ts';
+import { lensesOf } from './python-scripts/runs.ts';
 
 /** Rest after the last key before a document is looked at. */
 const REST_MS = 150;
 /** Rest between two requests to draw lenses again. */
 const REFRESH_MS = 2_000;
-/** Size above which a document is left alone, in UTF-16 units: no script and no configuration has so much. */
-const MAX_CHARACTERS = 4 << 20;
 const INCREMENTAL = 2;
 /** Notifications after which what stands above a script may be another. */
-const CHANGES_LENSES = new Set(['run/changed', 'checkpoint/changed']);
+const CHANGES_LENSES = new Set(['run/changed', 'checkpoint/changed', 'project/changed']);
+/** Documents above which runs are shown: scripts of any language. Of most of them only the name matters, so they are not synchronized. */
+const SCRIPTS = [
+  ...['python', 'typescript', 'javascript'].map((language) => ({ scheme: 'file', language })),
+  { scheme: 'vscode-notebook-cell', language: 'python' },
+];
 
 export interface LanguageSetup {
   peer: LanguagePeer;
@@ -76,6 +82,8 @@ export class LanguageServer implements LanguageService {
   /** The client is told when what stands above scripts may be another. */
   #refreshes = false;
   #refreshing: NodeJS.Timeout | null = null;
+  /** The client shows runs above scripts whose text it does not send. */
+  #drawsForAll = false;
 
   constructor(setup: LanguageSetup) {
     this.#setup = setup;
@@ -132,12 +140,23 @@ export class LanguageServer implements LanguageService {
       range: Range;
     }) => actionsOf(uri, this.#findings.get(uri) ?? [], range, this.#setup.docs),
     'textDocument/codeLens': ({ textDocument }: { textDocument: TextDocumentIdentifier }) =>
-      this.#in(textDocument, (language, one) => language.lenses?.(one)),
+      this.#shares(textDocument.uri)
+        ? this.#in(textDocument, (language, one) => language.lenses?.(one))
+        : this.#lensesOf(pathOf(textDocument.uri)),
     'textDocument/inlayHint': ({ textDocument, range }: { textDocument: TextDocumentIdentifier; range: Range }) =>
       this.#in(textDocument, (language, one, line) => language.hints?.(one, rangeBelow(range, line))),
   };
 
   readonly #notifications: Record<string, (params: never) => void> = {
+    initialized: () => {
+      if (!this.#drawsForAll) return;
+      const codeLens = {
+        id: 'scripts',
+        method: 'textDocument/codeLens',
+        registerOptions: { documentSelector: SCRIPTS },
+      };
+      this.#setup.peer.ask('client/registerCapability', { registrations: [codeLens] });
+    },
     'textDocument/didOpen': ({ textDocument: { uri, languageId, version, text } }: DidOpenTextDocumentParams) => {
       if (typeof uri !== 'string' || typeof text !== 'string') return;
       const document = openDocument(uri, languageId, version, text);
@@ -178,6 +197,7 @@ export class LanguageServer implements LanguageService {
     this.#config = configLanguage(this.#setup.factsOf, !options.editorChecksJson);
     this.#python = this.#pythonFor(options);
     this.#refreshes = capabilities?.workspace?.codeLens?.refreshSupport === true;
+    this.#drawsForAll = options.commands === true && capabilities?.textDocument?.codeLens?.dynamicRegistration === true;
     return {
       serverInfo: { name: 'trainstash', version: this.#setup.version },
       capabilities: {
@@ -188,7 +208,7 @@ export class LanguageServer implements LanguageService {
         hoverProvider: true,
         definitionProvider: true,
         renameProvider: { prepareProvider: true },
-        codeLensProvider: { resolveProvider: false },
+        ...(this.#drawsForAll ? {} : { codeLensProvider: { resolveProvider: false } }),
         inlayHintProvider: options.hints === true,
         codeActionProvider: { codeActionKinds: ['quickfix'] },
       },
@@ -239,17 +259,25 @@ export class LanguageServer implements LanguageService {
 
   async #diagnose(uri: string): Promise<void> {
     const open = this.#open.get(uri);
-    if (!open?.language || open.document.text.getText().length > MAX_CHARACTERS) return;
+    if (!open?.language || open.document.text.getText().length > MAX_DOCUMENT_CHARACTERS) return;
     const { document, language } = open;
-    const findings = await language.diagnose(document);
+    const findings = await this.#findingsIn(language, document);
     // A newer text has a look of its own.
     if (this.#open.get(uri)?.document === document) this.#publish(uri, document.text.version, findings);
   }
 
+  /** Looks at a text. One that cannot be read has no marks: those of the text before stand at other places now. */
+  #findingsIn(language: Language, document: OpenDocument): Promise<Finding[]> {
+    return language.diagnose(document).catch((error: Error) => {
+      this.#setup.log(`language: ${document.uri}: ${error.stack}`);
+      return [];
+    });
+  }
+
   async #diagnoseNotebook(uri: string, notebook: Notebook): Promise<void> {
     const { document, placeOf } = notebook.script(uri);
-    if (document.text.getText().length > MAX_CHARACTERS) return;
-    const findings = await this.#python.diagnose(document);
+    if (document.text.getText().length > MAX_DOCUMENT_CHARACTERS) return;
+    const findings = await this.#findingsIn(this.#python, document);
     const placed = findings.flatMap((finding) => placeOf(finding) ?? []);
     for (const cell of notebook.cells)
       this.#publish(
@@ -274,7 +302,7 @@ export class LanguageServer implements LanguageService {
     const cell = this.#cellAt(uri);
     const open = this.#open.get(uri);
     if (!cell) {
-      if (!open?.language || open.document.text.getText().length > MAX_CHARACTERS) return null;
+      if (!open?.language || open.document.text.getText().length > MAX_DOCUMENT_CHARACTERS) return null;
       return answer(open.language, open.document, 0);
     }
     const { line, lines, document } = cell;
@@ -288,12 +316,23 @@ export class LanguageServer implements LanguageService {
     return own as T;
   }
 
+  /** Makes lenses above a script of which only the name is known. */
+  async #lensesOf(path: string | null): Promise<CodeLens[]> {
+    const runs = path === null || !this.#drawsForAll ? null : await runsOf(this.#setup.factsOf, path);
+    return runs ? lensesOf({ start: null }, runs) : [];
+  }
+
+  /** Tells whether the client sends the text of a document. */
+  #shares(uri: string): boolean {
+    return this.#open.has(uri) || this.#cellAt(uri) !== null;
+  }
+
   #cellAt(uri: string): { document: OpenDocument; line: number; lines: number } | null {
     for (const [address, notebook] of this.#notebooks) {
       if (!notebook.cells.includes(uri)) continue;
       const { document, linesOf } = notebook.script(address);
       const place = linesOf(uri);
-      if (!place || document.text.getText().length > MAX_CHARACTERS) return null;
+      if (!place || document.text.getText().length > MAX_DOCUMENT_CHARACTERS) return null;
       return { document, ...place };
     }
     return null;

@@ -6,6 +6,7 @@ import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
 import { exportFormats, exportWrite } from '../../protocol/messages/export.ts';
 import { bytes, counted, integer, metric } from '../../protocol/words.ts';
 import { type App, command, launchFrom } from '../core/app.ts';
+import { requestWithProgress } from '../core/progress.ts';
 import { makeReport } from '../core/report.ts';
 import { plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
@@ -34,7 +35,12 @@ export function registerExporting(app: App, context: vscode.ExtensionContext): v
     // The dialog has already asked whether to replace an existing file.
     const force = existsSync(uri.fsPath);
     const params = { root, source, format: format.format, path: uri.fsPath, full, force, ...(await launchFrom(root)) };
-    const result = await app.tasks.run(`Exporting ${what} as ${format.format}`, exportWrite, params);
+    const result = await requestWithProgress(
+      app.connection,
+      `Exporting ${what} as ${format.format}`,
+      exportWrite,
+      params,
+    );
     if (result) await showResult(result);
   });
 }

@@ -15,6 +15,7 @@ import {
 import { offerSentences } from '../../protocol/pushing.ts';
 import { bytes, counted } from '../../protocol/words.ts';
 import { type App, type Commands, launchFrom } from '../core/app.ts';
+import { requestWithProgress } from '../core/progress.ts';
 import { plain } from '../core/text.ts';
 import type { RemoteNode } from '../views/remotes.ts';
 import type { Node } from '../views/runs.ts';
@@ -85,7 +86,12 @@ async function add(
 
 async function pushTo(app: App, root: string, to: string, targets: string[]): Promise<void> {
   const environment = await environmentOf(root);
-  const report = await app.tasks.run(`Pushing to ${to}`, remotePush, { root, to, targets, environment });
+  const report = await requestWithProgress(app.connection, `Pushing to ${to}`, remotePush, {
+    root,
+    to,
+    targets,
+    environment,
+  });
   if (!report) return;
   const text =
     report.checkpoints === 0
@@ -109,7 +115,7 @@ export const remoteCommands: Commands = {
     if (!root) return;
     const name = node?.kind === 'remote' ? node.remote.name : undefined;
     const environment = await environmentOf(root);
-    const report = await app.tasks.run('Fetching', remoteFetch, { root, name, environment });
+    const report = await requestWithProgress(app.connection, 'Fetching', remoteFetch, { root, name, environment });
     await vscode.commands.executeCommand('trainstash.remoteRefresh');
     const problem = report?.fetched.flatMap(({ problems }) => problems)[0];
     if (problem) void vscode.window.showWarningMessage(plain(problem));
@@ -159,7 +165,7 @@ export const remoteCommands: Commands = {
     const { remote, run } = node.run;
     const environment = await environmentOf(node.root);
     const targets = [`${remote}/${run.id}@last`];
-    const report = await app.tasks.run(`Taking ${run.name} from ${remote}`, remotePull, {
+    const report = await requestWithProgress(app.connection, `Taking ${run.name} from ${remote}`, remotePull, {
       root: node.root,
       targets,
       environment,

@@ -6,7 +6,7 @@ import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { engineText } from '../../protocol/engine-words.ts';
 import { missingOf } from '../../protocol/ingredients.ts';
 import { troubleOf } from '../../protocol/soundness.ts';
-import { ENDED_EARLY_STATUSES, isCrash, LIVE_STATUSES, STALLED_MS } from '../../protocol/status.ts';
+import { isCrash, LIVE_STATUSES, STALLED_MS } from '../../protocol/status.ts';
 import { visible } from '../../protocol/visible.ts';
 import {
   age,
@@ -234,14 +234,6 @@ function firstSentence(text: string): string {
 /** Writes how many steps a proof compared: `1 step`, `20 steps`. A run of an earlier version does not say. */
 function equalSteps({ equalSteps: count }: Run['notices'][number]): string {
   return count === undefined ? 'all steps' : counted(count, 'step');
-}
-
-/** Returns the text above a script, from its runs, the newest first. */
-export function lensOf(runs: readonly Run[]): { resume: { title: string; run: Run } | null; best: string } {
-  const newest = runs.find(({ draft }) => !draft);
-  const resumable = newest && ENDED_EARLY_STATUSES.includes(newest.status) && newest.lastCheckpoint;
-  const resume = resumable ? { title: `$(debug-continue) Resume at ${integer(resumable.step)}`, run: newest } : null;
-  return { resume, best: newest ? bestText(newest) : '' };
 }
 
 function normal(text: string, run: Run): StatusText {

@@ -5,11 +5,10 @@ import { projectOpen } from '../../protocol/messages/project.ts';
 import type { App } from '../core/app.ts';
 
 export function projectOf(app: App, root: string): PageProject {
-  const { connection, model, tasks } = app;
+  const { connection, model } = app;
   return {
     root,
     connection,
-    tasks,
     runs: {
       get: (id) => model.project(root)?.runs.get(id),
       all: () => model.project(root)?.runs.values() ?? [],

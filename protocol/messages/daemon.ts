@@ -49,7 +49,8 @@ export const daemonState = request<DaemonState>()('daemon/state', v.object({}));
 /** Sent last by an orderly daemon; if it is missing, the daemon was killed. Trainings continue. */
 export const daemonLeaving: Notification<{ reason: 'asked' | 'handOver' | 'other' }> = { method: 'daemon/leaving' };
 
-/** Progress in bytes, sent only to the client that put `task` into its request; lossy, about ten a second. */
-export const taskProgressed: Notification<{ task: string; done: number; total: number }> = {
-  method: 'task/progressed',
-};
+/** Value of `$/progress`, sent only to the client that put `task` into its request; lossy, about ten a second. Mostly bytes. */
+export interface TaskProgress {
+  done: number;
+  total: number;
+}

@@ -10,6 +10,10 @@ import { namedRecord } from '../any-names.ts';
 import { paramValueOf } from '../params.ts';
 
 export const MAX_MESSAGE_BYTES = 1 << 20;
+/** Size above which a language server leaves a document alone, in UTF-16 units: no script and no configuration has so much. */
+export const MAX_DOCUMENT_CHARACTERS = 4 << 20;
+/** Limit for a message to or from a language server: such a document with its JSON escapes. */
+export const MAX_DOCUMENT_BYTES = 32 << 20;
 
 export interface Request<P, R> {
   readonly method: string;
@@ -46,5 +50,5 @@ export const environment = namedRecord(word, word);
 export const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 export const root = v.pipe(text, v.description('any folder inside the project'));
 
-/** Id that a client gives to a request whose progress it wants. */
+/** Token that a client gives to a request whose progress it wants: `$/progress` names it. */
 export const task = v.optional(text);

@@ -6,6 +6,7 @@ import Mocha from 'mocha';
 import * as vscode from 'vscode';
 import { type Client, connect } from '../../client/connect.ts';
 import { checkpointList } from '../../protocol/messages/checkpoint.ts';
+import { daemonStatus } from '../../protocol/messages/daemon.ts';
 import { runList } from '../../protocol/messages/run.ts';
 
 const ID = 'trainstash.trainstash';
@@ -139,6 +140,33 @@ function define(): void {
       await until('the mark is gone', () => marks(uri).length === 0);
       assert.match(document.getText(), /^s = run\.state\(best=None\)$/m);
       await document.save();
+    });
+
+    it('has one connection for its views and its documents', async () => {
+      const client = await daemon(extension().extensionPath);
+      assert.equal((await client.request(daemonStatus, {})).clients, 2);
+      client.close();
+    });
+
+    it('writes down what it says to the daemon, from the moment that the setting asks for it', async () => {
+      const settings = vscode.workspace.getConfiguration('trainstash');
+      const commands = await vscode.commands.getCommands();
+      const shows = commands.find((name) => name.startsWith(`workbench.action.output.show.${ID}.`));
+      await vscode.commands.executeCommand(shows!);
+      const output = () =>
+        vscode.workspace.textDocuments
+          .filter(({ uri }) => uri.scheme === 'output')
+          .map((document) => document.getText())
+          .join('\n');
+      assert.doesNotMatch(output(), /Sending request/);
+      await settings.update('trace.server', 'messages', vscode.ConfigurationTarget.Workspace);
+      try {
+        await vscode.commands.executeCommand('trainstash.refresh');
+        await until('the request is written down', () => /Sending request 'project\/open/.test(output()));
+        await until('its answer is', () => /Received response 'project\/open/.test(output()));
+      } finally {
+        await settings.update('trace.server', undefined, vscode.ConfigurationTarget.Workspace);
+      }
     });
 
     const script = vscode.Uri.joinPath(root, 'train.py');

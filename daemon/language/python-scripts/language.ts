@@ -1,9 +1,8 @@
 /** Python as the server knows it: the thread reads scripts, and what runs have to do with them is added here. */
 import { dirname } from 'node:path';
 import { type OpenDocument, openDocument } from '../document.ts';
-import type { DescribeFile, FactsOf, ScriptRuns } from '../facts.ts';
+import { type DescribeFile, type FactsOf, runsOf } from '../facts.ts';
 import type { Language } from '../language.ts';
-import type { Anchors } from './anchors.ts';
 import { definitionOf, fileOf, foldersOf, hoverOf, resumeItems, stringAt } from './checkpoint-paths.ts';
 import type { LookedAt } from './python.ts';
 import type { PythonReader } from './reader.ts';
@@ -33,14 +32,6 @@ export function pythonLanguage(
     const found = read.get(document) ?? reader.read(document.text.getText());
     read.set(document, found);
     return found;
-  };
-  const withRuns = async <T>(
-    document: OpenDocument,
-    make: (anchors: Anchors, runs: ScriptRuns) => T[],
-  ): Promise<T[]> => {
-    const { anchors } = document.path === null ? { anchors: null } : await lookedAt(document);
-    const runs = anchors && (await (await factsOf(dirname(document.path!)))?.runsOf(document.path!));
-    return anchors && runs ? make(anchors, runs) : [];
   };
   /** Answers at a string that names a checkpoint; null elsewhere. */
   const atString = async <T>(
@@ -84,11 +75,19 @@ export function pythonLanguage(
         return path ? definitionOf(path) : [];
       })) ?? [],
     diagnose: async (document) => (await lookedAt(document)).findings,
-    lenses: async (document) => (commands ? withRuns(document, lensesOf) : []),
+    lenses: async (document) => {
+      if (!commands || document.path === null) return [];
+      const runs = await runsOf(factsOf, document.path);
+      // Any script may have runs, also one that does not use the package.
+      return runs ? lensesOf((await lookedAt(document)).anchors ?? { start: null }, runs) : [];
+    },
     hints: async (document, { start, end }) => {
       if (!hints) return [];
-      const found = await withRuns(document, hintsOf);
-      return found.filter(({ position }) => position.line >= start.line && position.line <= end.line);
+      const { anchors } = document.path === null ? { anchors: null } : await lookedAt(document);
+      const runs = anchors && (await runsOf(factsOf, document.path!));
+      return (runs ? hintsOf(anchors, runs) : []).filter(
+        ({ position }) => position.line >= start.line && position.line <= end.line,
+      );
     },
   };
 }

@@ -6,8 +6,8 @@ import { bestText, integer, metric } from '../../../protocol/words.ts';
 import type { ScriptRuns } from '../facts.ts';
 import type { Anchors } from './anchors.ts';
 
-/** Makes the lenses. Their commands are those of the VS Code extension. */
-export function lensesOf({ start }: Anchors, { root, runs, job }: ScriptRuns): CodeLens[] {
+/** Makes the lenses, above the first line where no call starts the script. Their commands are those of the VS Code extension. */
+export function lensesOf({ start }: Pick<Anchors, 'start'>, { root, runs, job }: ScriptRuns): CodeLens[] {
   const range = { start: { line: start ?? 0, character: 0 }, end: { line: start ?? 0, character: 0 } };
   const lens = (title: string, command: string, argument?: object): CodeLens => ({
     range,
