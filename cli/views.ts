@@ -275,7 +275,13 @@ export function checkpointDetails(checkpoint: Checkpoint, width: number): string
 
 function madeOf(checkpoint: Checkpoint, width: number): string[] {
   const title = `STATE AT STEP ${integer(checkpoint.step)}`;
-  return [paint('dim', title), ...ingredientLines(checkpoint, width)];
+  const codes = new Set(checkpoint.ingredients?.flatMap(({ code }) => code ?? []));
+  const more = [...codes].map((code) => `trainstash help ${safe(code)}`).join(', ');
+  return [
+    paint('dim', title),
+    ...ingredientLines(checkpoint, width),
+    ...(more ? wrapped(`More: ${more}`, width - 2).map((line) => `  ${paint('dim', line)}`) : []),
+  ];
 }
 
 export function usageLines(usage: StoreUsage): string[] {

@@ -29,6 +29,8 @@ export const ingredientSchema = v.object({
   why: v.nullable(v.string()),
   /** Line of the script that causes it: `train.py:12`. */
   line: v.nullable(v.string()),
+  /** Heading of `docs/diagnostics.md` that says what to do. */
+  code: v.optional(v.string()),
 });
 export type Ingredient = v.InferOutput<typeof ingredientSchema>;
 
@@ -58,8 +60,8 @@ export function missingOf(ingredients: readonly Ingredient[]): string[] {
 }
 
 /** Describes one part for people: `scaler (it was off)`, `total starts again on a resume (train.py:12)`. */
-export function sentence({ kind, name, why, line }: Ingredient): string {
-  if (kind === 'loop') return [name, why, line && `(${line})`].filter(Boolean).join(' ');
+export function sentence({ kind, name, why, line, code }: Ingredient): string {
+  if (kind === 'loop' || code) return [name, why, line && `(${line})`].filter(Boolean).join(' ');
   const reason = [why, line].filter(Boolean).join(', ');
   return reason ? `${name} (${reason})` : name;
 }

@@ -6,13 +6,11 @@ import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
 import type { FirstSteps } from './first-steps.ts';
 import type { Model } from './model.ts';
-import type { Tasks } from './task.ts';
 import { plain } from './text.ts';
 
 export interface App {
   connection: Connection;
   model: Model;
-  tasks: Tasks;
   log: vscode.LogOutputChannel;
   firstSteps: FirstSteps;
   /** Folder of the build that is part of the extension. */
@@ -68,9 +66,10 @@ export async function report(app: App, error: unknown): Promise<void> {
   if (isError(error, 'configInvalid')) actions.Open = () => openAt(error.data.file, error.data.line, error.data.column);
   if (isError(error, 'moduleInvalid')) actions.Open = () => openAt(error.data.file, error.data.line);
   // Loaded with the first error, not with the extension.
-  const { explanationOf, explanationsPage } = await import('../../client/explanations.ts');
-  if (explanationOf(app.dist, error.code)) {
-    const page = vscode.Uri.file(explanationsPage(app.dist)).with({ fragment: error.code.toLowerCase() });
+  const { explanationOf } = await import('../../client/explanations.ts');
+  const explained = explanationOf(app.dist, error.code);
+  if (explained) {
+    const page = vscode.Uri.file(explained.page).with({ fragment: error.code.toLowerCase() });
     actions.Explain = () => vscode.commands.executeCommand('markdown.showPreview', page);
   }
   const chosen = await vscode.window.showErrorMessage(plain(error.message), ...Object.keys(actions));

@@ -45,7 +45,7 @@ def test_without_any_it_is_exact(launcher: Launcher, tmp_path: Path, how: str) -
 
 WAYS = {
     "lru": "`of_weights`",
-    "clock": "`time` (it gives another value in each process, which the training depends on", "set": "`WORDS` (it is a set",
+    "clock": "`time` gives another value in each process, which the training depends on", "set": "`WORDS` is a set",
     "globals": "`COUNT`", "setattr": "`holder.n`", "module": "`settings.COUNT`", "weakref": "`held.n`", "cached": "`holder.scale`", "optimizer": "`optimizer.calls`",
     "group of another": "optimizer (parameters of no tracked network", "layer": "model.4 (it was added", "method": "model (it was added",
 }  # fmt: skip

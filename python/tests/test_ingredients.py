@@ -2,6 +2,7 @@
 
 import pytest
 
+from trainstash.findings import UNTRACKED_OBJECT, clause
 from trainstash.ingredients import KINDS, Ingredients, grade_of, missing_of
 
 
@@ -44,6 +45,15 @@ def test_loop_variables_read_as_a_sentence():
     found = every_kind_looked_for()
     found.lost("loop", "`total`, `hist`", "start again on a resume", "train.py:12")
     assert missing_of(found.records()) == ["`total`, `hist` start again on a resume (train.py:12)"]
+
+
+def test_what_has_a_page_reads_as_a_sentence_too():
+    found = every_kind_looked_for()
+    found.lost("optimizer", "`other`", clause(UNTRACKED_OBJECT), "train.py:3", UNTRACKED_OBJECT)
+    assert missing_of(found.records()) == ["`other` was not given to init, so a resume starts it anew (train.py:3)"]
+    other = Ingredients()
+    other.add(found)
+    assert [r["code"] for r in other.records() if r["state"] == "lost"] == ["untrackedObject"]
 
 
 def test_an_unknown_kind_is_a_mistake_of_ours():

@@ -223,8 +223,8 @@ def test_a_meter_of_the_scripts_own_is_seen_to_change(launcher: Launcher, tmp_pa
 
 def test_objects_with_a_state_that_nobody_gave_to_init_are_named(launcher: Launcher, tmp_path: Path) -> None:
     _, killed, _ = Training(launcher, tmp_path, "variables", HOW="others").pair(20)
-    assert "`noise` (it is drawn from, and it was not given to init" in killed.newest().missing
-    assert "`untracked` (it was not given to init" in killed.newest().missing
+    assert "`noise` was not given to init, so a resume starts it anew" in killed.newest().missing
+    assert "`untracked` was not given to init, so a resume starts it anew" in killed.newest().missing
 
 
 @pytest.mark.sample(count=2)

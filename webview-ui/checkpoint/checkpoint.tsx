@@ -74,7 +74,10 @@ function Contents({
                 <tr key={`${one.kind} ${one.name}`}>
                   <th scope="row">{one.kind}</th>
                   <td>{STATES[one.state]}</td>
-                  <td class={one.state === 'lost' ? 'problem' : undefined}>{sentence(one)}</td>
+                  <td class={one.state === 'lost' ? 'problem' : undefined}>
+                    {sentence(one)}
+                    {one.code && <span class="quiet"> · trainstash help {one.code}</span>}
+                  </td>
                 </tr>
               ))}
             </tbody>

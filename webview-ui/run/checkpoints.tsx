@@ -165,6 +165,7 @@ function Ingredients({ checkpoint, act }: { checkpoint: Checkpoint; act(action: 
               </span>{' '}
               {!one.name.includes(one.kind) && <span class="quiet">{one.kind} </span>}
               {one.state === 'lost' ? sentence(one) : one.name}
+              {one.code && <span class="quiet"> · trainstash help {one.code}</span>}
             </li>
           ))}
         </ul>

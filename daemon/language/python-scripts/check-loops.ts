@@ -1,4 +1,5 @@
 /** The order of a loop's calls: `run.batches`, `run.step`, and adapters that come too late. */
+import { clauseOf } from '../../../protocol/findings.ts';
 import type { Finding, Fix } from '../codes.ts';
 import { type Key, keyOf } from './flow.ts';
 import type { Scope } from './loop-variables.ts';
@@ -104,7 +105,7 @@ function loaderOf(scope: Scope, iter: Node): Node | null {
 }
 
 function textOf(script: Script, loader: Node): string {
-  return `\`${script.textOf(loader)}\` is read without run.batches, so a resume reads it from its beginning again`;
+  return `\`${script.textOf(loader)}\` ${clauseOf('plainLoader')}`;
 }
 
 /** Finds what a loop draws its batches from by `next`: an endless reader that was made of a loader, and not by the run. */
@@ -153,7 +154,7 @@ function earlySteps(script: Script, scope: Scope, loop: Loop): Finding[] {
       const last = late.at(-1);
       if (!last) continue;
       const update = callsIn(walk(late[0]!)).find((call) => isUpdate(scope, call))!;
-      const text = `run.step stands before ${script.textOf(update.func)}(), so a checkpoint that is taken here lacks that part of the step`;
+      const text = `\`${script.textOf(update.func)}()\` ${clauseOf('earlyStep')}: run.step stands before it`;
       found.push(script.at('earlyStep', step, text, [moved(script, step, last)]));
     }
   }

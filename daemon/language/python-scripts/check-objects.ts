@@ -1,4 +1,5 @@
 /** Objects with a state that `init` was not given, and objects that change after it. */
+import { clauseOf } from '../../../protocol/findings.ts';
 import type { Finding, Fix } from '../codes.ts';
 import { type Key, keyOf, lookedAt, prefixesOf } from './flow.ts';
 import type { Scope } from './loop-variables.ts';
@@ -36,7 +37,7 @@ function untracked(script: Script, scope: Scope, init: Call): Finding[] {
     if (prefixesOf(key).some((prefix) => given.has(prefix)) || isMadeAgain(scope, node, key)) return [];
     if (told.has(key)) return [];
     told.add(key);
-    const text = `\`${key}\` was not given to init, so a resume starts it anew`;
+    const text = `\`${key}\` ${clauseOf('untrackedObject')}`;
     return [script.at('untrackedObject', target, text, [trackingFix(script, scope, init, node, key)])];
   });
 }

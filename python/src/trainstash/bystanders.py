@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from . import rng
 from .adopted import Adopted, adopt, own_of
+from .findings import LOOP_VARIABLE, PLAIN_LOADER, UNTRACKED_OBJECT, clause
 from .flow import Key
 from .kinds import is_scaler
 from .reach_torch import identities
@@ -29,9 +30,9 @@ class Lost(NamedTuple):
     why: str
     line: Optional[str] = None
     matters: bool = True
+    code: Optional[str] = None
 
 
-_NOT_GIVEN = "it was not given to init"
 #: Packages whose objects show and record, and compute nothing.
 SHOWS = ("tqdm", "logging", "tensorboard", "tensorboardX", "wandb", "mlflow", "rich", "aim", "clearml", "comet_ml", "neptune", "matplotlib")
 _PLAIN = (int, float, str, bool, type(None))
@@ -80,38 +81,38 @@ class Bystanders:
         shown = f"`{name}`"
         foreign = adopt(value, {})
         if foreign is not None and foreign.kind != "weights":
-            return None if foreign.is_idle() else Lost(foreign.kind, shown, _NOT_GIVEN)
+            return None if foreign.is_idle() else _not_given(foreign.kind, shown)
         if foreign is not None:
             changed = foreign.mark() != first if foreign.parts() else False
-            return Lost("weights", shown, f"it changes, and {_NOT_GIVEN}") if changed and not is_made_anew else None
+            return _not_given("weights", shown) if changed and not is_made_anew else None
         if is_optimizer(value):
-            return Lost("optimizer", shown, _NOT_GIVEN)
+            return _not_given("optimizer", shown)
         if is_scaler(value):
-            return Lost("scaler", shown, _NOT_GIVEN) if _is_enabled(value) else None
+            return _not_given("scaler", shown) if _is_enabled(value) else None
         if _is_schedule(value):
-            return Lost("schedule", shown, _NOT_GIVEN)
+            return _not_given("schedule", shown)
         now = _fingerprint(value)
         if rng.is_generator(value):
             changed = first is not None and now != first
-            return Lost("random", shown, f"it is drawn from, and {_NOT_GIVEN}") if changed else None
+            return _not_given("random", shown) if changed else None
         if is_made_anew or now is None or first is None or now == first:
             return self._judge_iterator(name, value, is_made_anew)
         if is_model(value) and not hasattr(value, "_update_count"):
-            return Lost("weights", shown, f"it changes, and {_NOT_GIVEN}")
+            return _not_given("weights", shown)
         if isinstance(now, dict) and isinstance(first, dict):
             again = set_for_each_epoch(type(value))
             changed_names = [key for key in now if now[key] != first.get(key, _MISSING) and _is_read(value, key) and key not in again]
             if not changed_names:
                 return None
             shown = ", ".join(f"`{name}.{key}`" for key in changed_names[:4])
-        return Lost("loop", shown, "start again on a resume" if "," in shown else "starts again on a resume")
+        return Lost("loop", shown, clause(LOOP_VARIABLE, several="," in shown), code=LOOP_VARIABLE)
 
     def _judge_iterator(self, name: Key, value: Any, is_made_anew: bool) -> Optional[Lost]:
         if is_made_anew or not hasattr(value, "__next__") or isinstance(value, io.IOBase):
             return None
         if _reads_batches(value):
             return None
-        return Lost("data", f"`{name}`", "it is an iterator that starts again; run.batches keeps its place")
+        return Lost("data", f"`{name}`", clause(PLAIN_LOADER), code=PLAIN_LOADER)
 
     def is_tracked(self, value: Any) -> bool:
         """Tells whether a checkpoint has a value's state: because it, what it wraps, or what wraps it is tracked."""
@@ -149,6 +150,10 @@ class Bystanders:
             own = [id(one) for one in value.parameters()]
             return bool(own) and parameters.issuperset(own)
         return False
+
+
+def _not_given(kind: str, shown: str) -> Lost:
+    return Lost(kind, shown, clause(UNTRACKED_OBJECT), code=UNTRACKED_OBJECT)
 
 
 def _drives(optimizer: Any) -> Any:

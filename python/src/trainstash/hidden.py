@@ -11,6 +11,7 @@ from .code_parts import Part, part_of_function, part_of_loop
 from .data_files import changed_and_read as changed_and_read_files, watch_readers
 from .environment_use import NAMES, changed_and_read, environment
 from .file_uses import watch
+from .findings import HIDDEN_STATE, LOOP_VARIABLE, OTHER_VALUE, OUTSIDE_READ, PROCESS_SETTING, clause
 from .loop_text import LoopText
 from .outside_reads import reads_files
 from .process_values import dependence
@@ -23,7 +24,7 @@ from .syntax import Loop, end_of
 from .understood import set_for_each_epoch
 from .worker_changes import changes_in_workers
 
-_AGAIN = "starts again on a resume"
+_AGAIN = clause(LOOP_VARIABLE)
 _CHANGED = "was changed while it trains, and a resume begins with the first one"
 
 
@@ -69,8 +70,8 @@ class Hidden:
         if first is None:
             return []
         now = self._look(values, text)
-        found = [Lost("loop", f"`{name}`", _AGAIN, where) for name in now.changed_since(first)[:4]]
-        found += [Lost("loop", f"`{name}`", _CHANGED) for name in changed_settings(self._settings)]
+        found = [Lost("loop", f"`{name}`", _AGAIN, where, code=HIDDEN_STATE) for name in now.changed_since(first)[:4]]
+        found += [Lost("loop", f"`{name}`", _CHANGED, code=PROCESS_SETTING) for name in changed_settings(self._settings)]
         drawn = entropy_in(frame.f_code, {**frame.f_globals, **values}, range(loop.lineno, end_of(loop) + 1)) if loop is not None else None
         if drawn is not None:
             found.append(_unsteady(drawn[0], frame.f_code, drawn[1]))
@@ -78,7 +79,8 @@ class Hidden:
             part = part_of_loop(loop, frame.f_code, {**frame.f_globals, **values})
             depends = dependence(part, before, now.functions)
             if depends is not None:
-                found.append(Lost("random" if depends.is_drawn else "loop", depends.name, depends.why, depends.where))
+                kind, code = ("random", OTHER_VALUE) if depends.is_drawn else ("loop", OUTSIDE_READ)
+                found.append(Lost(kind, depends.name, depends.why, depends.where, code=code))
             found += self._of_environment(part, now.functions)
         for function in now.functions:
             drawn = entropy_in(function.__code__, function.__globals__)
@@ -92,7 +94,7 @@ class Hidden:
             return []
         readers = [part for part in map(part_of_function, functions) if part is not None and NAMES & names_read(part.code)]
         changed = changed_and_read(self._environment, [loop, *readers])
-        return [Lost("loop", f"`{changed.name}`", _AGAIN, changed.where)] if changed is not None else []
+        return [Lost("loop", f"`{changed.name}`", _AGAIN, changed.where, code=PROCESS_SETTING)] if changed is not None else []
 
     def _look(self, values: Mapping[str, Any], text: LoopText) -> Reach:
         parameters, networks = self._bystanders.tracked_parts()
@@ -112,7 +114,7 @@ class Hidden:
 
 
 def _unsteady(name: str, code: CodeType, line: int) -> Lost:
-    return Lost("random", f"`{name}`", "it gives another value in each process", f"{shown_file(code)}:{line}")
+    return Lost("random", f"`{name}`", "gives another value in each process", f"{shown_file(code)}:{line}", code=OTHER_VALUE)
 
 
 class ReadState:

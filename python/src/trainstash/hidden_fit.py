@@ -7,13 +7,14 @@ from types import FunctionType, MethodType
 from typing import Any, Callable, Collection, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from .bystanders import SHOWS
+from .findings import HIDDEN_STATE, LOOP_VARIABLE, OTHER_VALUE, clause
 from .ingredients import Ingredients
 from .own_attributes import has, is_users_class
 from .reach import Reach
 from .script import shown_file
 from .steadiness import entropy_in
 
-_AGAIN = "starts again on a resume"
+_AGAIN = clause(LOOP_VARIABLE)
 _MOST_NAMED = 8
 _CALLABLE = (FunctionType, MethodType)
 
@@ -76,11 +77,12 @@ class HiddenState:
         now = _Look(self._parts())
         changed = [name for name in now.changed_since(first) if not _is_below(name, kept)]
         for name in changed[:_MOST_NAMED]:
-            found.lost("loop", f"`{name}`", _AGAIN)
+            found.lost("loop", f"`{name}`", _AGAIN, code=HIDDEN_STATE)
         for function in now.reach.functions:
             drawn = entropy_in(function.__code__, function.__globals__)
             if drawn is not None:
-                found.lost("random", f"`{drawn[0]}`", "it gives another value in each process", f"{shown_file(function.__code__)}:{drawn[1]}")
+                where = f"{shown_file(function.__code__)}:{drawn[1]}"
+                found.lost("random", f"`{drawn[0]}`", "gives another value in each process", where, OTHER_VALUE)
                 return
 
 

@@ -11,7 +11,7 @@ KEPT, ABSENT, LOST = "kept", "absent", "lost"
 COMPLETE, PARTIAL, WEIGHTS_ONLY = "complete", "partial", "weights only"
 
 #: ``{kind, name, state, why, line}``, as ``checkpoint.json`` holds it. ``why`` and ``line`` ("train.py:12") are None unless
-#: the part is lost; ``line`` is None when no line of the script is to blame.
+#: the part is lost; ``line`` is None when no line of the script is to blame. A loss that has a page has a ``code`` as well.
 Record = Dict[str, Any]
 
 
@@ -23,13 +23,13 @@ class Ingredients:
 
     def kept(self, kind: str, name: str) -> None:
         """Notes that a checkpoint holds this part, and that a resume puts it back."""
-        self._note(kind, name, KEPT, None, None)
+        self._note(_record(kind, name, KEPT, None, None))
 
     def absent(self, kind: str, name: str) -> None:
         """Notes that somebody looked and the training has no such part. Not for a part that nobody looked for."""
-        self._note(kind, name, ABSENT, None, None)
+        self._note(_record(kind, name, ABSENT, None, None))
 
-    def lost(self, kind: str, name: str, why: str, line: Optional[str] = None) -> bool:
+    def lost(self, kind: str, name: str, why: str, line: Optional[str] = None, code: Optional[str] = None) -> bool:
         """Notes that a resume will not have this part. Returns whether that is news.
 
         Args:
@@ -37,13 +37,14 @@ class Ingredients:
             name: The part as the user calls it, such as "scaler" or "random numbers of NumPy".
             why: A clause without a full stop that reads well after the name.
             line: The line of the script that is to blame, such as "train.py:12".
+            code: One of ``findings``: the page that tells what to do.
         """
-        return self._note(kind, name, LOST, why, line)
+        return self._note(_record(kind, name, LOST, why, line, code))
 
     def add(self, other: Ingredients) -> None:
         """Takes in the findings of another list."""
         for record in other._found.values():
-            self._note(record["kind"], record["name"], record["state"], record["why"], record["line"])
+            self._note(dict(record))
 
     def forget(self, kind: str, name: str) -> None:
         """Drops a finding that is no longer true, such as a loader that was given up."""
@@ -60,12 +61,13 @@ class Ingredients:
         unseen = [_record(kind, kind, LOST, "nothing looked for it", None) for kind in KINDS[:-1] if kind not in known]
         return sorted([*found, *unseen], key=lambda record: KINDS.index(record["kind"]))
 
-    def _note(self, kind: str, name: str, state: str, why: Optional[str], line: Optional[str]) -> bool:
+    def _note(self, record: Record) -> bool:
+        kind, name, state, why = record["kind"], record["name"], record["state"], record["why"]
         if kind not in KINDS:
             raise ValueError(f"{kind!r} is no kind of ingredient")
         before = self._found.get((kind, name))
         if before is None or _RANK[state] > _RANK[before["state"]]:
-            self._found[kind, name] = _record(kind, name, state, why, line)
+            self._found[kind, name] = record
             return True
         if state == LOST and why and why not in str(before["why"]):
             before["why"] = f"{before['why']}; {why}"
@@ -103,12 +105,13 @@ def missing_of(records: Iterable[Mapping[str, Any]]) -> List[str]:
 def sentence(record: Mapping[str, Any]) -> str:
     """Words one finding for people, such as "scaler (its class has no load_state_dict)"."""
     name, why, line = record["name"], record["why"], record["line"]
-    if record["kind"] == "loop":
+    if record["kind"] == "loop" or record.get("code"):
         # "`total`, `hist` start again on a resume (train.py:12)"
         return f"{name} {why}" + (f" ({line})" if line else "")
     reason = ", ".join(str(part) for part in (why, line) if part)
     return f"{name} ({reason})" if reason else str(name)
 
 
-def _record(kind: str, name: str, state: str, why: Optional[str], line: Optional[str]) -> Record:
-    return {"kind": kind, "name": name, "state": state, "why": why, "line": line}
+def _record(kind: str, name: str, state: str, why: Optional[str], line: Optional[str], code: Optional[str] = None) -> Record:
+    record: Record = {"kind": kind, "name": name, "state": state, "why": why, "line": line}
+    return {**record, "code": code} if code else record

@@ -183,7 +183,7 @@ class KerasRun:
         for name, why in [*refused, *more]:
             found.lost("loop", name, f"is not kept: {why}")
         for lost in self._surroundings.lost(caller() if batch else None, batch == 0, self._passes.batch):
-            found.lost(lost.kind, lost.name, lost.why, lost.line)
+            found.lost(lost.kind, lost.name, lost.why, lost.line, lost.code)
         if not found.has("loop"):
             found.kept("loop", "values of the loop")
         place, problems = self._passes.state(batch > 0)

@@ -44,7 +44,7 @@ _PASSED_ON = (
 )  # fmt: skip
 _LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 _ROUNDS = 5
-_DEPENDS = "it gives another value in each process, which the training depends on"
+_DEPENDS = "gives another value in each process, which the training depends on"
 
 # ("name", number of the function or None, key), ("attribute", None, name) or ("result", None, name of the function).
 _Token = Tuple[str, Optional[int], str]
@@ -113,7 +113,7 @@ class _Followed:
         origin = read.name if read is not None else _source(node, part) or self._origin_of(node, number)
         if origin is None:
             ordered = _ordered_set(node, part)
-            return None if ordered is None else self._found(ordered, "it is a set, whose order is another in each process", node, part)
+            return None if ordered is None else self._found(ordered, "is a set, whose order is another in each process", node, part)
         self._origin = origin
         self._judged.clear()
         if (line := self._climb(node, number)) is None:

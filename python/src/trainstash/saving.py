@@ -10,6 +10,7 @@ from weakref import WeakSet
 from . import notebook, rng
 from .codec import Walk
 from .environment import plain_params
+from .findings import EARLY_STEP, clause
 from .going_on import Left
 from .gradients import Mark
 from .ingredients import LOST, Ingredients, sentence
@@ -217,13 +218,13 @@ class Saver:
         across = after_epoch or (position.planned is not None and not position.inside)
         self._harmless = []
         for one in engine.surroundings.lost(frame, across, position.batch()):
-            found.lost(one.kind, one.name, one.why, one.line)
+            found.lost(one.kind, one.name, one.why, one.line, one.code)
             if not one.matters:
                 self._harmless.append((one.kind, one.name))
         if frame is not None and standing in (BETWEEN, INSIDE) and not across:
             line = engine.surroundings.rest_of_round(frame)
             if line is not None:
-                found.lost("loop", "the rest of this round of the loop", "is skipped by a resume from here", line)
+                found.lost("loop", "the rest of this round of the loop", clause(EARLY_STEP), line, EARLY_STEP)
         if any(one.is_done_with_steps for one in position.passes) and standing in (BETWEEN, INSIDE) and not across:
             line = engine.surroundings.done_again(frame, position.passes[0].way.lines)
             if line is not None:

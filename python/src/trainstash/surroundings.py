@@ -8,6 +8,7 @@ from types import CodeType, FrameType, ModuleType
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from .bystanders import Bystanders, Lost
+from .findings import LOOP_VARIABLE, clause
 from .flow import Flow, Key, key_of, reads_in, root_of, targets_of
 from .hidden import Hidden
 from .loop_text import LoopText, bound_in, flow_of, targets, text_of
@@ -200,7 +201,7 @@ class Surroundings:
                 continue
             by_line.setdefault(variable.line, []).append(variable.name)
         return [
-            Lost("loop", _listed(names), _start(names), _where(one.frame, line), any(self._matters(name, one) for name in names))
+            Lost("loop", _listed(names), _start(names), _where(one.frame, line), any(self._matters(name, one) for name in names), LOOP_VARIABLE)
             for line, names in sorted(by_line.items())
         ]
 
@@ -255,7 +256,7 @@ class Surroundings:
         names = [key for key in _names_used(one) if key not in inside]
         values = values_of(one.frame, names)
         same = [name for name, value in values.items() if any(value is known for known in given) and not self._is_kept(value)]
-        return [Lost("loop", _listed([name]), _start([name]), _where(one.frame, scope.line_of(name, loops[0]))) for name in same]
+        return [Lost("loop", _listed([name]), _start([name]), _where(one.frame, scope.line_of(name, loops[0])), code=LOOP_VARIABLE) for name in same]
 
 
 def _around(frame: Optional[FrameType]) -> List[_Around]:
@@ -324,7 +325,7 @@ def _parts(call: ast.Call) -> Optional[List[Key]]:
 
 
 def _start(names: List[Key]) -> str:
-    return "start again on a resume" if len(names) > 1 else "starts again on a resume"
+    return clause(LOOP_VARIABLE, several=len(names) > 1)
 
 
 def _holds_epochs(loop: Loop, one: _Around) -> bool:

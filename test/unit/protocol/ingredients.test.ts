@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
 import { parseDoubt, sharesCause, withDoubts } from '../../../daemon/store/checkpoints/doubts.ts';
 import type { Checkpoint } from '../../../protocol/domain.ts';
+import { clauseOf } from '../../../protocol/findings.ts';
 import { absent, described, INGREDIENT_KINDS, type Ingredient, kept, lost } from '../../../protocol/ingredients.ts';
 import { blankCheckpointFile } from '../../../protocol/records.ts';
 import { type CheckpointFile, checkpointFileSchema } from '../../../protocol/session.ts';
@@ -30,6 +31,10 @@ describe('the grade', () => {
     const variable = { ...lost('loop', '`total`, `hist`', 'start again on a resume'), line: 'train.py:12' };
     const { missing } = described([...looked, lost('scaler', 'scaler', 'it was off'), variable]);
     expect(missing).toEqual(['scaler (it was off)', '`total`, `hist` start again on a resume (train.py:12)']);
+    const given = { ...lost('schedule', '`s`', clauseOf('untrackedObject')), line: 'a.py:3', code: 'untrackedObject' };
+    expect(described([...looked, given]).missing).toEqual([
+      '`s` was not given to init, so a resume starts it anew (a.py:3)',
+    ]);
   });
 
   test('files of an older version have no list and are read as before', () => {
