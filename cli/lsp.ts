@@ -8,9 +8,9 @@ import type { Message } from 'vscode-jsonrpc/node';
 import { TextDocument, type TextDocumentContentChangeEvent } from 'vscode-languageserver-textdocument';
 import { BoundedMessageReader, DirectMessageWriter } from '../base/framing.ts';
 import { daemonLeaving } from '../protocol/messages/daemon.ts';
+import { MAX_DOCUMENT_BYTES } from '../protocol/messages/request.ts';
+import { DocumentLimit, MAX_EDITOR_BYTES } from './lsp-limit.ts';
 
-/** Limit for one message, as the daemon has it for language connections. */
-const MAX_BYTES = 32 << 20;
 /** Code of the protocol for an answer that no longer fits: editors ask again, and show nothing. */
 const CONTENT_MODIFIED = -32801;
 const RETRY_MS = [0, 200, 1_000, 5_000];
@@ -29,6 +29,7 @@ export class LanguageBridge {
   readonly #editor: DirectMessageWriter;
   readonly #log: (text: string) => void;
   readonly #documents = new Map<string, TextDocument>();
+  readonly #limit = new DocumentLimit();
   /** Requests of the editor that wait for an answer. */
   readonly #waiting = new Set<number | string>();
   #initialize: Wire | null = null;
@@ -49,7 +50,7 @@ export class LanguageBridge {
   async serve(input: Readable): Promise<number> {
     let shutDown = false;
     const done = new Promise<number>((resolve) => {
-      const reader = new BoundedMessageReader(input, MAX_BYTES);
+      const reader = new BoundedMessageReader(input, MAX_EDITOR_BYTES);
       reader.onError((error) => this.#log(`The editor sent what is no message: ${error.message}`));
       reader.onClose(() => resolve(shutDown ? 0 : 1));
       reader.listen((message) => {
@@ -69,7 +70,9 @@ export class LanguageBridge {
     return code;
   }
 
-  #fromEditor(wire: Wire): void {
+  #fromEditor(sent: Wire): void {
+    const wire = this.#limit.pass(sent);
+    if (!wire) return;
     if (wire.method === 'initialize') this.#initialize = wire;
     if (wire.method !== undefined && wire.id !== undefined) this.#waiting.add(wire.id);
     this.#remember(wire);
@@ -111,7 +114,7 @@ export class LanguageBridge {
     }
     const again = this.#initialize !== null && this.#socket !== null;
     this.#socket = socket;
-    const reader = new BoundedMessageReader(socket, MAX_BYTES);
+    const reader = new BoundedMessageReader(socket, MAX_DOCUMENT_BYTES);
     const writer = new DirectMessageWriter(socket);
     const secondHello = again ? this.#initialize!.id : undefined;
     let greeted = !again;

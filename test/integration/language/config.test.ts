@@ -228,3 +228,23 @@ test('shutdown and exit end the bridge with 0, and the daemon stays', async () =
   expect(await ended).toBe(0);
   expect(() => process.kill(fixture.daemonPid(), 0)).not.toThrow();
 });
+
+test('a data set that an editor opens beside the configuration is left alone, and so is one that is pasted', async () => {
+  const fixture = makeFixture();
+  const client = new TestEditor(fixture);
+  await client.initialize();
+  const uri = uriOf(join(fixture.root, 'train.json'));
+  const large = { uri, languageId: 'json', version: 1, text: `[${'0,'.repeat(20 << 20)}0]` };
+  await client.connection.sendNotification('textDocument/didOpen', { textDocument: large });
+  const path = join(fixture.root, 'trainstash.json');
+  expect((await client.open(path, '{ "jbos": {} }')).map(({ code }) => code)).toEqual(['configKey']);
+  await client.connection.sendNotification('textDocument/didChange', {
+    textDocument: { uri: uriOf(path), version: 2 },
+    contentChanges: [{ text: large.text }],
+  });
+  expect(
+    await client.request('textDocument/hover', { textDocument: { uri }, position: { line: 0, character: 0 } }),
+  ).toBe(null);
+  await client.connection.sendNotification('textDocument/didClose', { textDocument: { uri: uriOf(path) } });
+  expect((await client.open(path, '{ "jbos": {} }')).map(({ code }) => code)).toEqual(['configKey']);
+});
