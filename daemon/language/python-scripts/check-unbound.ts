@@ -3,6 +3,7 @@
  * ends the script at that read.
  */
 import type { Finding, Fix } from '../codes.ts';
+import { Bound } from './bound.ts';
 import { type Done, Flow, type Key, keyOf, rootOf, targetsOf } from './flow.ts';
 import { type Scope, variablesThatStartAgain } from './loop-variables.ts';
 import type { Loop, Name, Node } from './nodes.ts';
@@ -18,19 +19,20 @@ const EXITS = new Set(['sys.exit', 'exit', 'quit', 'os._exit', 'os.abort']);
 
 export function checkUnbound(script: Script): Finding[] {
   // One mark a name: what starts again has one already, and its fix mends both.
-  const told = new Set(variablesThatStartAgain(script.scopes).inside.map(({ name }) => name));
-  return script.scopes.flatMap((scope) =>
-    scope.loops
+  const { inside } = variablesThatStartAgain(script.scopes);
+  return script.scopes.flatMap((scope) => {
+    const told = new Set(inside.flatMap(({ name, loop }) => (scope.loops.includes(loop) ? name : [])));
+    return scope.loops
       .filter(
         (loop) => isOfRun(scope, loop) && !scope.loops.some((other) => isOfRun(scope, other) && isIn(loop, other)),
       )
-      .flatMap((loop) => findingsOf(script, scope, loop, told)),
-  );
+      .flatMap((loop) => findingsOf(script, scope, loop, told));
+  });
 }
 
 function findingsOf(script: Script, scope: Scope, loop: Loop, told: ReadonlySet<Key>): Finding[] {
   const body = new Flow();
-  body.run(loop.body, new Set(loop.kind === 'For' ? targetsOf(loop.target) : []));
+  body.run(loop.body, new Bound(null, loop.kind === 'For' ? targetsOf(loop.target) : []));
   const bound = new Set([...body.bound.keys(), ...(loop.kind === 'For' ? targetsOf(loop.target) : [])]);
   const { before, after } = around(scope, loop);
   return [...bound].flatMap((name) => {
@@ -48,7 +50,7 @@ function findingsOf(script: Script, scope: Scope, loop: Loop, told: ReadonlySet<
 }
 
 /** Follows the statements before and behind a loop, block by block outwards. */
-function around(scope: Scope, loop: Loop): { before: Set<Key>; after: Flow } {
+function around(scope: Scope, loop: Loop): { before: Bound; after: Flow } {
   const blocks: { statements: Node[]; at: number }[] = [];
   let child: Node = loop;
   for (let node = scope.parents.get(loop); node; node = scope.parents.get(node)) {
@@ -58,14 +60,14 @@ function around(scope: Scope, loop: Loop): { before: Set<Key>; after: Flow } {
     }
     child = node;
   }
-  let done: Done = scope.parameters();
+  let before = new Bound(null, scope.parameters());
   for (const { statements, at } of blocks) {
     const flow = new Flow();
-    done = new Set([...done!, ...(flow.run(statements.slice(0, at), done) ?? []), ...flow.bound.keys()]);
+    flow.run(statements.slice(0, at), before);
+    before = new Bound(before, flow.bound.keys());
   }
-  const before = done ?? new Set<Key>();
   const after = new Flow();
-  let reached: Done = new Set(before);
+  let reached: Done = before;
   for (const { statements, at } of blocks.toReversed()) reached = after.run(statements.slice(at + 1), reached);
   return { before, after };
 }

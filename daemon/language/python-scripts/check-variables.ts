@@ -1,4 +1,5 @@
 /** Variables that start again on a resume, with their move into `run.state`. */
+import { clauseOf } from '../../../protocol/findings.ts';
 import type { Finding, Fix } from '../codes.ts';
 import { SEVERITY } from '../codes.ts';
 import { keyOf, targetsOf } from './flow.ts';
@@ -12,15 +13,15 @@ import { isCallOf } from './syntax.ts';
 /** Finds them. Loops in `told` have a finding of their own already. */
 export function checkVariables(script: Script, told: ReadonlySet<Loop>): Finding[] {
   const { inside, across } = variablesThatStartAgain(script.scopes);
-  const isLostAcross = new Set(across.map(({ name }) => name));
   return inside.flatMap((found) => {
     const scope = script.scopes.find(({ loops }) => loops.includes(found.loop))!;
+    const isLostAcross = across.some(({ name, loop }) => name === found.name && scope.loops.includes(loop));
     const isOwnRound =
       found.loop.kind === 'For' && (targetsOf(found.loop.target).includes(found.name) || found.name === 'the loop');
     if (isOwnRound && told.has(found.loop)) return [];
     // An optimizer, a scaler and the like have a finding of their own if nothing keeps them.
     if (scope.bindingsOf(found.name).some((one) => one.kind === 'Assign' && kindOfValue(one.value) !== null)) return [];
-    return [findingOf(script, scope, found, isLostAcross.has(found.name), isOwnRound)];
+    return [findingOf(script, scope, found, isLostAcross, isOwnRound)];
   });
 }
 
@@ -32,11 +33,11 @@ function findingOf(script: Script, scope: Scope, found: StartsAgain, across: boo
       roundsOfRun(script, scope, loop),
     ]);
   if (unless.length > 0) {
-    const text = `\`${name}\` starts again on a resume, unless the checkpoint was taken after a multiple of ${unless.join(' and ')} batches`;
+    const text = `\`${name}\` ${clauseOf('loopVariable')}, unless the checkpoint was taken after a multiple of ${unless.join(' and ')} batches`;
     return { ...script.at('loopVariable', place, text), severity: SEVERITY.information };
   }
-  const when = across ? 'on a resume' : 'on a resume in the middle of an epoch';
-  const text = `\`${name}\` starts again ${when}: this loop carries it, and no checkpoint has it`;
+  const when = across ? '' : ' in the middle of an epoch';
+  const text = `\`${name}\` ${clauseOf('loopVariable')}${when}: this loop carries it, and no checkpoint has it`;
   return script.at('loopVariable', place, text, [intoState(script, scope, found)]);
 }
 

@@ -2,6 +2,7 @@
  * The reads and writes of statements, in the order in which they run: names, and attributes of names such as `self.total`. The same
  * rules as in `python/src/trainstash/flow.py`; one table of cases is for both (`python/tests/loop_variables`).
  */
+import { Bound } from './bound.ts';
 import { childrenOf, type Node, type Try, walk } from './nodes.ts';
 
 /** A name, or a name with attributes. */
@@ -92,7 +93,7 @@ export function readsIn(node: Node | null): Reads['keys'] {
 }
 
 /** Keys that are surely bound; null: the end of the statements is not reached. */
-export type Done = Set<Key> | null;
+export type Done = Bound | null;
 
 /** One walk over statements that are run once. */
 export class Flow {
@@ -108,17 +109,16 @@ export class Flow {
   /** Names that functions inside declare as not their own, and bind. */
   readonly declared = new Set<string>();
 
-  run(statements: readonly Node[], before: Done): Done {
-    let done = before;
-    for (const statement of statements) {
-      if (done === null) return null;
-      done = this.#statement(statement, done);
-    }
+  /** Follows statements. Returns what is bound behind them, on top of what was before, which is left as it is. */
+  run(statements: readonly Node[], before: Done, names: Iterable<Key> = []): Done {
+    if (before === null) return null;
+    const done = new Bound(before, names);
+    for (const statement of statements) if (!this.#statement(statement, done)) return null;
     return done;
   }
 
   /** Takes in an expression that is computed. `own`: keys that it is assigned to. */
-  use(node: Node | null, done: Set<Key>, own: readonly Key[] = []): void {
+  use(node: Node | null, done: Bound, own: readonly Key[] = []): void {
     if (!node) return;
     const reads = lookedAt(node);
     const receivers = this.#calls(reads, done);
@@ -135,7 +135,7 @@ export class Flow {
   }
 
   /** Notes changes in place; returns the reads that belong to them. */
-  #calls({ calls }: Reads, done: Set<Key>): Set<string> {
+  #calls({ calls }: Reads, done: Bound): Set<string> {
     const receivers = new Set<string>();
     for (const [key, method, line] of calls) {
       if (!MUTATORS.has(method) && !isInPlace(method)) continue;
@@ -145,7 +145,7 @@ export class Flow {
     return receivers;
   }
 
-  #bind(keys: Iterable<Key>, line: number, done: Set<Key>): void {
+  #bind(keys: Iterable<Key>, line: number, done: Bound): void {
     for (const key of keys) {
       first(this.bound, key, line);
       done.add(key);
@@ -153,7 +153,7 @@ export class Flow {
   }
 
   /** Binds a target; an item of a container is a change in place. */
-  #store(target: Node, done: Set<Key>): void {
+  #store(target: Node, done: Bound): void {
     for (const inside of walk(target)) {
       if (inside.kind !== 'Subscript') continue;
       const key = keyOf(inside.value);
@@ -163,8 +163,8 @@ export class Flow {
     this.#bind(targetsOf(target), target.line, done);
   }
 
-  #statement(node: Node, before: Set<Key>): Done {
-    let done = new Set(before);
+  /** Follows one statement, and adds what it binds. Returns false if nothing behind it is reached. */
+  #statement(node: Node, done: Bound): boolean {
     switch (node.kind) {
       case 'Assign':
       case 'AnnAssign': {
@@ -172,74 +172,82 @@ export class Flow {
         const own = targets.length === 1 ? targetsOf(targets[0]!) : [];
         this.use(node.value, done, own.length === 1 ? own : []);
         if (node.value) for (const target of targets) this.#store(target, done);
-        return done;
+        return true;
       }
       case 'AugAssign':
         this.use(node.value, done);
         for (const key of targetsOf(node.target)) if (!isDone(key, done)) first(this.updated, key, node.line);
         this.#store(node.target, done);
-        return done;
+        return true;
       case 'If':
         this.use(node.test, done);
-        return both(this.run(node.body, done), this.run(node.orelse, done));
+        return joined(done, this.run(node.body, done), this.run(node.orelse, done));
       case 'For':
         this.use(node.iter, done);
         this.#store(node.target, done);
         // Loops are taken to run at least once: what they bind is read behind them everywhere.
-        done = union(done, this.run(node.body, done));
-        return union(done, this.run(node.orelse, done));
+        this.#through(node.body, done);
+        this.#through(node.orelse, done);
+        return true;
       case 'While':
         this.use(node.test, done);
-        done = union(done, this.run(node.body, done));
-        return union(done, this.run(node.orelse, done));
+        this.#through(node.body, done);
+        this.#through(node.orelse, done);
+        return true;
       case 'With':
         for (const { expression, variable } of node.items) {
           this.use(expression, done);
           if (variable) this.#store(variable, done);
         }
-        return this.run(node.body, done);
+        return this.#through(node.body, done);
       case 'Try':
         return this.#try(node, done);
       case 'Match': {
         this.use(node.subject, done);
-        let after: Done = new Set(done);
-        for (const one of node.cases) after = both(after, this.run(one.body, new Set([...done, ...one.names])));
-        return after;
+        // None of them may fit. A name that only some of them bind is not surely bound.
+        for (const one of node.cases) this.run(one.body, done, one.names);
+        return true;
       }
       case 'FunctionDef':
       case 'ClassDef':
         this.#define(node, done);
-        return done;
+        return true;
       case 'Return':
       case 'Raise':
       case 'Break':
       case 'Continue':
         for (const part of node.parts) this.use(part, done);
-        return null;
+        return false;
       case 'Import':
         this.#bind(
           node.names.map(({ name, as }) => rootOf(as ?? name)),
           node.line,
           done,
         );
-        return done;
+        return true;
       default:
         for (const part of childrenOf(node)) this.use(part, done);
-        return done;
+        return true;
     }
   }
 
-  #try(node: Try, done: Set<Key>): Done {
-    let after = this.run(node.body, done);
-    after = after === null ? null : this.run(node.orelse, after);
-    for (const { name, body } of node.handlers)
-      after = both(after, this.run(body, new Set([...done, ...(name ? [name] : [])])));
-    const final = this.run(node.finalbody, after ?? new Set(done));
-    return after === null ? null : final;
+  /** Follows a block, and adds what it binds. Returns false if its end is not reached. */
+  #through(block: readonly Node[], done: Bound): boolean {
+    const after = this.run(block, done);
+    if (after) done.addAll(after);
+    return after !== null;
+  }
+
+  #try(node: Try, done: Bound): boolean {
+    const ways = [this.run(node.orelse, this.run(node.body, done))];
+    for (const { name, body } of node.handlers) ways.push(this.run(body, done, name ? [name] : []));
+    const isReached = joined(done, ...ways);
+    const isLeft = !this.#through(node.finalbody, done);
+    return isReached && !isLeft;
   }
 
   /** Takes in a definition: a function reads what is outside of it whenever it is called. */
-  #define(node: Extract<Node, { name: string; body: Node[] }>, done: Set<Key>): void {
+  #define(node: Extract<Node, { name: string; body: Node[] }>, done: Bound): void {
     const { free, declared } = outside(node);
     for (const name of declared) this.declared.add(name);
     for (const [key, line] of free) first(this.read, key, line);
@@ -276,7 +284,7 @@ function first(map: Map<Key, number>, key: Key, line: number): void {
   if (!map.has(key)) map.set(key, line);
 }
 
-function isDone(key: Key, done: Set<Key>): boolean {
+function isDone(key: Key, done: Bound): boolean {
   return done.has(key) || (key.includes('.') && prefixesOf(key).some((prefix) => done.has(prefix)));
 }
 
@@ -285,11 +293,10 @@ function isInPlace(name: string): boolean {
   return name.endsWith('_') && !name.endsWith('__') && name !== 'requires_grad_';
 }
 
-function both(a: Done, b: Done): Done {
-  if (a === null || b === null) return a ?? b;
-  return new Set([...a].filter((key) => b.has(key)));
-}
-
-function union(a: Set<Key>, b: Done): Set<Key> {
-  return b === null ? a : new Set([...a, ...b]);
+/** Adds what all the ways behind a place have bound that come to an end. Returns false if none does. */
+function joined(done: Bound, ...ways: readonly Done[]): boolean {
+  const [first, ...others] = ways.filter((way) => way !== null);
+  if (!first) return false;
+  done.addCommon(first, others);
+  return true;
 }

@@ -2,6 +2,7 @@
  * Variables of a script that start again on a resume, found in its text alone. The same rules as in
  * `python/src/trainstash/loop_variables.py`, which has the reasons; a table of cases holds both to the same answers.
  */
+import { Bound } from './bound.ts';
 import { type Done, Flow, type Key, keyOf, lastOf, prefixesOf, readsIn, rootOf, targetsOf } from './flow.ts';
 import { childrenOf, isLoop, isStatement, type Loop, type Node, walk } from './nodes.ts';
 import {
@@ -136,8 +137,8 @@ export class Scope {
   startsAgain(loop: Loop): StartsAgain[] {
     const body = new Flow();
     const targets = loop.kind === 'While' ? [] : targetsOf(loop.target);
-    if (loop.kind === 'While') body.use(loop.test, new Set());
-    const surely = body.run(loop.body, new Set(targets));
+    if (loop.kind === 'While') body.use(loop.test, new Bound(null));
+    const surely = body.run(loop.body, new Bound(null, targets));
     const after = this.#after(loop);
     for (const name of body.read.keys())
       for (const one of this.names.declared.get(lastOf(name)) ?? []) body.declared.add(one);
@@ -235,7 +236,7 @@ export class Scope {
   /** Collects what is read behind the loop, around enclosing loops once. */
   #after(loop: Loop): Flow {
     const flow = new Flow();
-    let done: Done = new Set();
+    let done = new Bound(null);
     let node: Node = loop;
     while (node !== this.node) {
       const parent = this.parents.get(node);
@@ -243,15 +244,12 @@ export class Scope {
       for (const block of blocksOf(parent)) {
         const at = block.indexOf(node);
         // Code behind a `return` is reached by another way.
-        if (at >= 0) done = flow.run(block.slice(at + 1), done) ?? new Set();
+        if (at >= 0) done = flow.run(block.slice(at + 1), done) ?? new Bound(null);
       }
       if (isLoop(parent)) {
-        if (parent.kind === 'While') flow.use(parent.test, done ?? new Set());
+        if (parent.kind === 'While') flow.use(parent.test, done);
         const again = new Flow();
-        again.run(
-          parent.body,
-          new Set([...(done ?? []), ...(parent.kind === 'While' ? [] : targetsOf(parent.target))]),
-        );
+        again.run(parent.body, done, parent.kind === 'While' ? [] : targetsOf(parent.target));
         for (const [key, line] of again.exposed) {
           if (!flow.exposed.has(key)) flow.exposed.set(key, line);
           if (!flow.read.has(key)) flow.read.set(key, line);
@@ -260,6 +258,12 @@ export class Scope {
       node = parent;
     }
     return flow;
+  }
+
+  /** Lists the functions that the loops call, without what they are attributes of. */
+  calledInLoops(): Set<string> {
+    const calls = this.loops.flatMap((loop) => [...walk(loop)].filter((node) => node.kind === 'Call'));
+    return new Set(calls.map(({ func }) => lastOf(keyOf(func) ?? '')));
   }
 
   #lineOf(key: Key, loop: Loop): number {
@@ -274,10 +278,28 @@ export function scopesOf(module: Node, names: Names, text: string): Scope[] {
 }
 
 /** Finds all variables that start again: `inside` after a checkpoint inside of an epoch, `across` after one at an epoch's end as well. */
-export function variablesThatStartAgain(scopes: readonly Scope[]): { inside: StartsAgain[]; across: StartsAgain[] } {
-  const inside = new Map<Key, StartsAgain>();
-  const across = new Map<Key, StartsAgain>();
-  for (const scope of scopes)
+export function variablesThatStartAgain(scopes: readonly Scope[]): Variables {
+  const before = found.get(scopes);
+  if (before) return before;
+  const variables = search(scopes);
+  found.set(scopes, variables);
+  return variables;
+}
+
+interface Variables {
+  inside: StartsAgain[];
+  across: StartsAgain[];
+}
+
+/** Several checks ask for them. */
+const found = new WeakMap<readonly Scope[], Variables>();
+
+function search(scopes: readonly Scope[]): Variables {
+  const insideOf = new Map<Scope, Map<Key, StartsAgain>>();
+  const allAcross: StartsAgain[] = [];
+  for (const scope of scopes) {
+    const inside = new Map<Key, StartsAgain>();
+    const across = new Map<Key, StartsAgain>();
     for (const loop of scope.loops) {
       const within = scope.loops.filter((one) => loop.line <= one.line && one.line <= loop.endLine);
       const overEpochs = within.some((one) => scope.isOverEpochs(one));
@@ -287,7 +309,17 @@ export function variablesThatStartAgain(scopes: readonly Scope[]): { inside: Sta
         if (overEpochs && !across.has(found.name)) across.set(found.name, found);
       }
     }
-  return { inside: [...inside.values()].sort(inOrder), across: [...across.values()].sort(inOrder) };
+    insideOf.set(scope, inside);
+    allAcross.push(...across.values());
+  }
+  const allInside = [...insideOf].flatMap(([scope, inside]) => {
+    const called = inside.size > 0 ? scope.calledInLoops() : null;
+    // A function that carries on what it is given is told of, and not whoever calls it as well.
+    const isTold = (name: Key) =>
+      [...insideOf].some(([{ node }, told]) => node.kind === 'FunctionDef' && called!.has(node.name) && told.has(name));
+    return [...inside.values()].filter(({ name }) => !isTold(name));
+  });
+  return { inside: allInside.sort(inOrder), across: allAcross.sort(inOrder) };
 }
 
 function inOrder(a: StartsAgain, b: StartsAgain): number {

@@ -128,6 +128,8 @@ class Builder {
         return [
           { ...at, kind: node.name === 'ReturnStatement' ? 'Return' : 'Raise', parts: all(node, this.#expressions) },
         ];
+      case 'YieldStatement':
+        return [{ ...at, kind: 'Expr', value: { ...at, kind: 'Other', parts: all(node, this.#expressions) } }];
       case 'BreakStatement':
         return [{ ...at, kind: 'Break', parts: [] }];
       case 'ContinueStatement':

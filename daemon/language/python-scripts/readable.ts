@@ -2,6 +2,8 @@
 
 /** Numbers such as `10.`, whose point is taken for that of an attribute: they become `100`. */
 const POINT_LAST = /(?<![\w.])(\d[\d_]*)\.(?![\w.])/g;
+/** Characters that Python takes for none at the beginning of a line: a byte-order mark, and the page breaks of old files. */
+const BLANK = /^\ufeff|^\f/gm;
 /** Length of such a head, beyond which nobody has written it. */
 const LONGEST = 2_000;
 const YIELD_ALONE = /\(\s*yield\s*\)/g;
@@ -9,6 +11,7 @@ const WITH_PARENTHESES = /^[ \t]*(?:async[ \t]+)?with[ \t]*\(/gm;
 
 export function readable(text: string): string {
   const plain = text
+    .replaceAll(BLANK, ' ')
     .replaceAll(POINT_LAST, '$10')
     .replaceAll(YIELD_ALONE, (found) => `(${'None'.padEnd(found.length - 2)})`);
   const heads = [...plain.matchAll(WITH_PARENTHESES)];

@@ -80,8 +80,15 @@ export function methodOf(call: Call): { of: Key; method: string } | null {
 
 /** Finds the call of `trainstash.init` in a scope. It takes keywords only, which another function called `init` rarely does. */
 export function initIn(scope: Scope): Call | undefined {
-  return callsIn(scope.nodes).find((call) => isInit(call) && call.args.length === 0);
+  if (!inits.has(scope))
+    inits.set(
+      scope,
+      callsIn(scope.nodes).find((call) => isInit(call) && call.args.length === 0),
+    );
+  return inits.get(scope);
 }
+
+const inits = new WeakMap<Scope, Call | undefined>();
 
 /** Tells whether everything in a node runs in the scope itself: no definition lies between. */
 export function holds(outer: Node, inner: { from: number; to: number }): boolean {

@@ -13,8 +13,9 @@ export function* walkOwn(node: Node): Generator<Node> {
   const pending: Node[] = [node];
   for (let current = pending.pop(); current; current = pending.pop()) {
     yield current;
-    if (current === node || !['FunctionDef', 'ClassDef', 'Lambda'].includes(current.kind))
-      pending.push(...childrenOf(current));
+    if (current !== node && ['FunctionDef', 'ClassDef', 'Lambda'].includes(current.kind)) continue;
+    // One by one: a list may have more items than a call can have arguments.
+    for (const child of childrenOf(current)) pending.push(child);
   }
 }
 

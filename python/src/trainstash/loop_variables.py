@@ -288,6 +288,11 @@ class Scope:
             node = parent
         return flow
 
+    def called_in_loops(self) -> Set[str]:
+        """Lists the functions that the loops call, without what they are attributes of."""
+        calls = [node for loop in self.loops for node in ast.walk(loop) if isinstance(node, ast.Call)]
+        return {(key_of(call.func) or "").rpartition(".")[2] for call in calls}
+
     def line_of(self, key: Key, loop: Loop) -> int:
         """Returns the line in which a variable is set before the loop, or the loop's own line."""
         lines = [statement.lineno for statement in self._bindings.get(key, []) if statement.lineno < loop.lineno]
@@ -310,10 +315,12 @@ def analyse(source: str) -> Dict[str, List[Found]]:
     """
     tree = ast.parse(source)
     names = Names(tree)
-    inside: Dict[Key, Found] = {}
-    across: Dict[Key, Found] = {}
+    inside_of: Dict[Scope, Dict[Key, Found]] = {}
+    all_across: List[Found] = []
     for node in [tree, *(one for one in ast.walk(tree) if isinstance(one, _FUNCTIONS) and one is not tree)]:
         scope = Scope(node, names)
+        inside: Dict[Key, Found] = {}
+        across: Dict[Key, Found] = {}
         for loop in scope.loops:
             within = [one for one in scope.loops if loop.lineno <= one.lineno <= end_of(loop)]
             over_epochs = any(map(scope.is_over_epochs, within))
@@ -322,7 +329,16 @@ def analyse(source: str) -> Dict[str, List[Found]]:
                     inside.setdefault(found.name, found)
                     if over_epochs:
                         across.setdefault(found.name, found)
-    return {"inside": sorted(inside.values(), key=_order), "across": sorted(across.values(), key=_order)}
+        inside_of[scope] = inside
+        all_across += across.values()
+    names_in = [(getattr(scope.node, "name", None), inside) for scope, inside in inside_of.items() if inside]
+    all_inside: List[Found] = []
+    for scope, inside in inside_of.items():
+        called = scope.called_in_loops() if inside else ()
+        # A function that carries on what it is given is told of, and not whoever calls it as well.
+        told = {key for name, keys in names_in if name in called for key in keys}
+        all_inside += [found for name, found in inside.items() if name not in told]
+    return {"inside": sorted(all_inside, key=_order), "across": sorted(all_across, key=_order)}
 
 
 def _order(found: Found) -> Tuple[int, str]:

@@ -28,6 +28,25 @@ describe('faults', () => {
     }
   });
 
+  test('a byte-order mark, page breaks, and all ends of lines are fine', () => {
+    const text = `${LOOP}best = 0\nfor epoch in run.epochs(3):\n    for x in run.batches(loader):\n        best += run.step(loss=step(model, x))\n        if best > 9: break\n`;
+    const wanted = codes(text);
+    expect(wanted.length).toBeGreaterThan(0);
+    expect(codes(`\ufeff${text}`)).toEqual(wanted);
+    expect(codes(text.replace('\nfor', '\n\f\nfor')).length).toBe(wanted.length);
+    expect(codes(text.replaceAll('\n', '\r\n'))).toEqual(wanted);
+  });
+
+  test('a table of 200,000 numbers in a script is read over', () => {
+    expect(codes(`${LOOP}table = [${'1, '.repeat(200_000)}]\n`)).toEqual(codes(LOOP));
+  });
+
+  test('a long chain of conditions is followed', () => {
+    const chain = Array.from({ length: 400 }, (_, at) => `        elif kind == ${at}:\n            best += ${at}\n`);
+    const text = `${LOOP}best = 0\nfor epoch in run.epochs(3):\n    for x in run.batches(loader):\n        if x: run.step()\n${chain.join('')}        if best > 9: break\n`;
+    expect(codes(text)).toEqual(['7 loopVariable']);
+  });
+
   test('a function that is no Python says nothing, and the others do', () => {
     const broken = `def broken(:\n    with (a as\n\n`;
     const whole = `${LOOP}for epoch in run.epochs(3):\n    for x in run.batches(loader):\n        optimizer.zero_grad()\n        step(model, x).backward()\n        optimizer.step()\n`;
