@@ -32,6 +32,7 @@ export const CODES = {
   earlyStep: warning,
   moveAfterInit: warning,
   lateAdapter: warning,
+  otherValue: warning,
 } as const satisfies Record<string, Severity>;
 export type Code = keyof typeof CODES;
 

@@ -5,6 +5,7 @@ import { type Anchors, anchorsOf } from './anchors.ts';
 import { checkAdapters, checkLoaders, checkSteps } from './check-loops.ts';
 import { checkObjects } from './check-objects.ts';
 import { checkUnbound } from './check-unbound.ts';
+import { checkValues } from './check-values.ts';
 import { checkVariables } from './check-variables.ts';
 import { parsePython } from './parse.ts';
 import { Script } from './script.ts';
@@ -26,6 +27,7 @@ function findingsIn(script: Script): Finding[] {
     ...checkObjects(script),
     ...checkSteps(script),
     ...checkAdapters(script),
+    ...checkValues(script),
   ];
   const inOrder = findings.sort(
     (a, b) => a.range.start.line - b.range.start.line || a.range.start.character - b.range.start.character,

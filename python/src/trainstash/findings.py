@@ -11,11 +11,11 @@ LOOP_VARIABLE = "loopVariable"
 UNTRACKED_OBJECT = "untrackedObject"
 PLAIN_LOADER = "plainLoader"
 EARLY_STEP = "earlyStep"
+OTHER_VALUE = "otherValue"
 #: Found while a script runs, and not in its text.
 HIDDEN_STATE = "hiddenState"
 PROCESS_SETTING = "processSetting"
 OUTSIDE_READ = "outsideRead"
-OTHER_VALUE = "otherValue"
 
 _SENTENCES: Dict[str, Any] = rules("findings")
 
@@ -24,3 +24,7 @@ def clause(code: str, several: bool = False) -> str:
     """Returns the clause that stands behind the name of what is lost."""
     known = _SENTENCES.get(code, {})
     return str(known.get("several" if several else "one", "is not kept"))
+
+
+#: A clause for a value whose use was followed.
+DEPENDS = f"{clause(OTHER_VALUE)}, which the training depends on"

@@ -114,7 +114,7 @@ class Hidden:
 
 
 def _unsteady(name: str, code: CodeType, line: int) -> Lost:
-    return Lost("random", f"`{name}`", "gives another value in each process", f"{shown_file(code)}:{line}", code=OTHER_VALUE)
+    return Lost("random", f"`{name}`", clause(OTHER_VALUE), f"{shown_file(code)}:{line}", code=OTHER_VALUE)
 
 
 class ReadState:

@@ -82,7 +82,7 @@ class HiddenState:
             drawn = entropy_in(function.__code__, function.__globals__)
             if drawn is not None:
                 where = f"{shown_file(function.__code__)}:{drawn[1]}"
-                found.lost("random", f"`{drawn[0]}`", "gives another value in each process", where, OTHER_VALUE)
+                found.lost("random", f"`{drawn[0]}`", clause(OTHER_VALUE), where, OTHER_VALUE)
                 return
 
 

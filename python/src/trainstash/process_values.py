@@ -8,6 +8,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .code_parts import Part, bound_by, branches_of, following, parents_in, part_of_function
+from .findings import DEPENDS
 from .flow import COMPUTES, COMPUTING_MODULES, MUTATORS, key_of, prefixes, root_of
 from .outside_reads import Read, outside_reads, reads_from_outside
 from .script import shown_file
@@ -44,7 +45,6 @@ _PASSED_ON = (
 )  # fmt: skip
 _LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 _ROUNDS = 5
-_DEPENDS = "gives another value in each process, which the training depends on"
 
 # ("name", number of the function or None, key), ("attribute", None, name) or ("result", None, name of the function).
 _Token = Tuple[str, Optional[int], str]
@@ -76,7 +76,7 @@ def dependence(loop: Part, before: Mapping[str, ast.expr], functions: Iterable[F
     unread = [(one, entropy_in(one.__code__, one.__globals__, clocks=True)) for one, part in parts if part is None]
     for function, found in unread:
         if found is not None:
-            return Dependence(f"`{found[0]}`", _DEPENDS, f"{shown_file(function.__code__)}:{found[1]}")
+            return Dependence(f"`{found[0]}`", DEPENDS, f"{shown_file(function.__code__)}:{found[1]}")
     readable = [loop, *(part for _, part in parts if part is not None)]
     return _Followed(readable, before, outside_reads(readable) if reads_outside else {}).find()
 
@@ -119,7 +119,7 @@ class _Followed:
         if (line := self._climb(node, number)) is None:
             return None
         reason = self._reasons.get(self._origin)
-        return self._found(self._origin, _DEPENDS, line, part) if reason is None else Dependence(f"`{reason.name}`", reason.why, reason.where, is_drawn=False)
+        return self._found(self._origin, DEPENDS, line, part) if reason is None else Dependence(f"`{reason.name}`", reason.why, reason.where, is_drawn=False)
 
     def _found(self, name: str, why: str, node: ast.AST, part: Part) -> Dependence:
         return Dependence(f"`{name}`", why, f"{shown_file(part.code)}:{getattr(node, 'lineno', part.code.co_firstlineno)}")
