@@ -1,7 +1,7 @@
 // Provides a real VS Code without a desktop, for `npm run demo -- --editor` and the tests of the extension: VS Code's own server from
 // the npm package `code-server`. It has a folder of its own, since its install must not run scripts, and that of this repository must.
 import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { installFromDebian } from './debian.ts';
@@ -9,23 +9,36 @@ import { installFromDebian } from './debian.ts';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const VERSION = '4.139.1';
 const folder = join(root, '.cache', `code-server-${VERSION}`);
-const stamp = join(folder, 'installed');
-const vscode = join(folder, 'node_modules/code-server/lib/vscode');
+const VSCODE = 'node_modules/code-server/lib/vscode';
 
 /** Returns the script of VS Code's server, to be run with Node; installs it if missing (about a minute). Throws if npm fails. */
 export function codeServer(): string {
-  if (!existsSync(stamp)) {
+  if (!existsSync(join(folder, 'installed'))) {
     console.log('Installing code-server for the editor (about a minute)…');
-    rmSync(folder, { recursive: true, force: true });
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
-    npm(folder, 'install', `code-server@${VERSION}`);
-    // Both have lock files of their own; code-server's install script would install them.
-    npm(vscode, 'install', '--omit=dev');
-    npm(join(vscode, 'extensions'), 'install', '--omit=dev');
-    writeFileSync(stamp, '');
+    // Made beside it: several workers of the tests may find it missing at once.
+    const own = `${folder}.${process.pid}`;
+    install(own);
+    // What is there without its mark was left by an install that was ended.
+    if (!existsSync(join(folder, 'installed'))) rmSync(folder, { recursive: true, force: true });
+    try {
+      renameSync(own, folder);
+    } catch (error) {
+      rmSync(own, { recursive: true, force: true });
+      if (!existsSync(join(folder, 'installed'))) throw error;
+    }
   }
-  return join(vscode, 'out/server-main.js');
+  return join(folder, VSCODE, 'out/server-main.js');
+}
+
+function install(own: string): void {
+  rmSync(own, { recursive: true, force: true });
+  mkdirSync(own, { recursive: true });
+  writeFileSync(join(own, 'package.json'), '{ "private": true }\n');
+  npm(own, 'install', `code-server@${VERSION}`);
+  // Both have lock files of their own; code-server's install script would install them.
+  npm(join(own, VSCODE), 'install', '--omit=dev');
+  npm(join(own, VSCODE, 'extensions'), 'install', '--omit=dev');
+  writeFileSync(join(own, 'installed'), '');
 }
 
 /** Finds a Chromium, or returns null. As root on Debian it is installed if missing. */
