@@ -119,7 +119,10 @@ test.skipIf(!INSTALLERS || !PYTHON)(
     writeFileSync(join(root, '.gitignore'), '.venv\n');
     const sync = () => {
       for (const word of ['lock', 'sync'])
-        execFileSync('uv', [word, '--quiet'], { cwd: root, env: { ...process.env, ...uv } });
+        execFileSync(join(dirname(INSTALLERS!), 'uv'), [word, '--quiet'], {
+          cwd: root,
+          env: { ...process.env, ...uv },
+        });
     };
     sync();
     const client = await openProject(fixture);
