@@ -17,6 +17,8 @@ function project(name: string, include: string[], globalSetup: string[]): TestPr
       exclude: name === 'frameworks' ? [] : FRAMEWORKS,
       globalSetup,
       setupFiles: ['test/support/vitest-setup.ts'],
+      // Loading the modules anew for each file takes half of the unit tests' time.
+      isolate: name !== 'unit',
       // Longer than `until` waits, which says for what. Each wait in an editor has an end of its own, and a test has many.
       testTimeout: name === 'editor' ? 1_800_000 : 300_000,
       hookTimeout: name === 'editor' ? 600_000 : 300_000,
