@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { runShow } from '../../protocol/messages/run.ts';
 import { commandFixture, start } from '../support/commands.ts';
 import { openProject, untilStatus } from '../support/daemon.ts';
+import { hasTurn } from '../support/sample.ts';
 import { useWorkbench } from '../support/workbench.ts';
 
 const workbench = useWorkbench();
@@ -20,7 +21,9 @@ const timer = setInterval(() => {
 }, 200);
 `;
 
-test('without a rule a metric that is no number is told in a message, in the row and in the status bar, and is over with the run', async (context) => {
+test('without a rule a metric that is no number is told in a message, in the row and in the status bar, and is over with the run', {
+  skip: !hasTurn('rows', 1, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = commandFixture();
   const { root } = fixture;

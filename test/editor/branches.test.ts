@@ -3,11 +3,14 @@ import { expect, test } from 'vitest';
 import { startSmall, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { makeRepository } from '../support/repository.ts';
+import { hasTurn } from '../support/sample.ts';
 import { untilRow, useWorkbench } from '../support/workbench.ts';
 
 const workbench = useWorkbench();
 
-test('switching the branch asks once, moves files, shows what is stashed and puts it back', async (context) => {
+test('switching the branch asks once, moves files, shows what is stashed and puts it back', {
+  skip: !hasTurn('branches', 0, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const repository = await makeRepository({});
   const { fixture, git } = repository;
@@ -38,7 +41,9 @@ test('switching the branch asks once, moves files, shows what is stashed and put
   expect(editor.pageErrors).toEqual([]);
 });
 
-test('files wait for a run that writes them; it is paused from the toast, and resumed by one when HEAD is back', async (context) => {
+test('files wait for a run that writes them; it is paused from the toast, and resumed by one when HEAD is back', {
+  skip: !hasTurn('branches', 1, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const repository = await makeRepository({
     follow: true,

@@ -2,12 +2,15 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { onEngine } from '../support/engine-training.ts';
+import { hasTurn } from '../support/sample.ts';
 import { slurm, whyNoSlurm } from '../support/slurm.ts';
 import { openRunPage, useWorkbench } from '../support/workbench.ts';
 
 const workbench = useWorkbench();
 
-test('a cluster shows its free GPUs, its queue and its nodes; a run waits there with its reason, and trains', async (context) => {
+test('a cluster shows its free GPUs, its queue and its nodes; a run waits there with its reason, and trains', {
+  skip: !hasTurn('elsewhere', 0, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const missing = whyNoSlurm();
   if (missing) return context.skip(missing);

@@ -2,11 +2,14 @@
 import { expect, test } from 'vitest';
 import { runUpdate } from '../../protocol/messages/run.ts';
 import { makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
+import { hasTurn } from '../support/sample.ts';
 import { useWorkbench } from '../support/workbench.ts';
 
 const workbench = useWorkbench();
 
-test('runs are grouped by a param with a mean, coloured by it, and placed on axes from which one is chosen', async (context) => {
+test('runs are grouped by a param with a mean, coloured by it, and placed on axes from which one is chosen', {
+  skip: !hasTurn('dashboard', 1, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const client = await openProject(fixture);

@@ -9,11 +9,14 @@ import { runList } from '../../protocol/messages/run.ts';
 import { BUILD, gitProject, makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
 import { openEditor } from '../support/editor.ts';
 import { until } from '../support/folder.ts';
+import { hasTurn } from '../support/sample.ts';
 import { untilRow, useWorkbench } from '../support/workbench.ts';
 
 const workbench = useWorkbench();
 
-test('the tree follows HEAD; a daemon that was stopped on purpose stays stopped until asked for', async (context) => {
+test('the tree follows HEAD; a daemon that was stopped on purpose stays stopped until asked for', {
+  skip: !hasTurn('folders', 0, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const client = await openProject(fixture);
@@ -118,7 +121,9 @@ test('a newcomer is led from an empty view to a training that is killed and resu
   expect(editor.pageErrors).toEqual([]);
 });
 
-test('in a folder that is not trusted the history is shown, and nothing can be started', async (context) => {
+test('in a folder that is not trusted the history is shown, and nothing can be started', {
+  skip: !hasTurn('trust', 0, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const client = await openProject(fixture);
@@ -152,7 +157,7 @@ test('in a folder that is not trusted the history is shown, and nothing can be s
   expect(editor.pageErrors).toEqual([]);
 });
 
-test('two folders in one window are two projects', async (context) => {
+test('two folders in one window are two projects', { skip: !hasTurn('folders', 1, 2) }, async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const client = await openProject(fixture);

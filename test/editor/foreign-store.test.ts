@@ -8,11 +8,14 @@ import { isAlive, makeFixture, openProject, startHeld, untilStatus } from '../su
 import { openEditor } from '../support/editor.ts';
 import { until } from '../support/folder.ts';
 import { stateOf } from '../support/hostile-store.ts';
+import { hasTurn } from '../support/sample.ts';
 import { untilRow, useWorkbench } from '../support/workbench.ts';
 
 const workbench = useWorkbench();
 
-test('its history is shown; using it asks first, and a no changes nothing', async (context) => {
+test('its history is shown; using it asks first, and a no changes nothing', {
+  skip: !hasTurn('trust', 1, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const root = await copiedProject();
   const state = join(root, '../other-state');

@@ -11,8 +11,8 @@ import { temporaryFolder, until } from '../support/folder.ts';
 import { CELLS } from '../support/notebook/cells.ts';
 import { PACKAGE } from '../support/python.ts';
 import { freePort } from '../support/s3-servers.ts';
+import { FULL } from '../support/sample.ts';
 
-const FULL = process.env.TRAINSTASH_TEST_FULL;
 const lab = FULL ? jupyterLab(true) : { python: null };
 const browser = FULL ? findBrowser() : null;
 

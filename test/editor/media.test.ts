@@ -7,6 +7,7 @@ import { commandFixture, start } from '../support/commands.ts';
 import { openProject, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
+import { hasTurn } from '../support/sample.ts';
 import { trainerText } from '../support/trainer-text.ts';
 import { openRunPage, untilRow, useWorkbench } from '../support/workbench.ts';
 
@@ -20,7 +21,9 @@ const workbench = useWorkbench();
 /** Logs one thing of each kind at 20 steps; the image is a ramp that brightens. */
 const SCRIPT = trainerText('logs_media.py');
 
-test('what a run logs beside numbers is on its page, by step, and side by side in a comparison', async (context) => {
+test('what a run logs beside numbers is on its page, by step, and side by side in a comparison', {
+  skip: !hasTurn('page of a run', 1, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   if (!PYTHON) return context.skip('there is no Python with torch');
   const fixture = commandFixture();

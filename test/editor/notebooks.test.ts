@@ -9,8 +9,9 @@ import { editorParts, openEditor } from '../support/editor.ts';
 import { until } from '../support/folder.ts';
 import { CELLS } from '../support/notebook/cells.ts';
 import { packController } from '../support/notebook/controller.ts';
+import { FULL } from '../support/sample.ts';
 
-const { python } = process.env.TRAINSTASH_TEST_FULL ? frameworkPython('notebooks', true) : { python: null };
+const { python } = FULL ? frameworkPython('notebooks', true) : { python: null };
 
 test.skipIf(!python)(
   'a cell has the status of its run, a badge, and a lens; Interrupt pauses, and the cell goes on',

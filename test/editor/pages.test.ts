@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { runPause, runUpdate } from '../../protocol/messages/run.ts';
 import { makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
+import { hasTurn } from '../support/sample.ts';
 import { openRunPage, untilRow, useWorkbench } from '../support/workbench.ts';
 
 const workbench = useWorkbench();
@@ -43,7 +44,9 @@ test('a mistake in trainstash.json is marked where it is', async (context) => {
   await editor.row(/^job small/).waitFor();
 });
 
-test('the page of a run shows its curves, checkpoints, code and log; from it the run is exported to where it is asked for', async (context) => {
+test('the page of a run shows its curves, checkpoints, code and log; from it the run is exported to where it is asked for', {
+  skip: !hasTurn('page of a run', 0, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const client = await openProject(fixture);
@@ -99,7 +102,9 @@ test('the page of a run shows its curves, checkpoints, code and log; from it the
   expect(existsSync(join(fixture.root, `${name}.trainstash.json`))).toBe(true);
 });
 
-test('the dashboard lists runs, draws those that are chosen, follows a live one, and two are compared', async (context) => {
+test('the dashboard lists runs, draws those that are chosen, follows a live one, and two are compared', {
+  skip: !hasTurn('dashboard', 0, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const client = await openProject(fixture);

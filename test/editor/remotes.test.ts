@@ -6,11 +6,14 @@ import { expect, test } from 'vitest';
 import { makeFixture, SMALL_JOB } from '../support/daemon.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
 import { filesBelow, urlOf } from '../support/remotes.ts';
+import { hasTurn } from '../support/sample.ts';
 import { untilRow, useWorkbench } from '../support/workbench.ts';
 
 const workbench = useWorkbench();
 
-test('a remote is accepted, tried and fetched; what is only there is shown greyed, and goes on here by one click', async (context) => {
+test('a remote is accepted, tried and fetched; what is only there is shown greyed, and goes on here by one click', {
+  skip: !hasTurn('elsewhere', 1, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const box = join(temporaryFolder(), 'box');
   const config = {

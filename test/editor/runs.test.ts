@@ -20,6 +20,7 @@ import {
 import { environmentsMade } from '../support/environments-made.ts';
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
+import { hasTurn } from '../support/sample.ts';
 import { realTensorFlow } from '../support/tensorflow.ts';
 import { openRunPage, untilRow, untilStatusBar, useWorkbench } from '../support/workbench.ts';
 
@@ -90,7 +91,9 @@ test('a run is started, paused, outlives a killed daemon and a reloaded window, 
   expect(editor.pageErrors).toEqual([]);
 });
 
-test('what differs from the checkpoint is shown before a resume, and nothing starts until it is accepted', async (context) => {
+test('what differs from the checkpoint is shown before a resume, and nothing starts until it is accepted', {
+  skip: !hasTurn('what a resume asks', 0, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const client = await openProject(fixture);
@@ -120,7 +123,9 @@ test('what differs from the checkpoint is shown before a resume, and nothing sta
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
 });
 
-test('the open log of a run goes on when the run is resumed', async (context) => {
+test('the open log of a run goes on when the run is resumed', {
+  skip: !hasTurn('terminals', 0, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const client = await openProject(fixture);
@@ -153,7 +158,9 @@ test('the open log of a run goes on when the run is resumed', async (context) =>
   });
 });
 
-test('a run whose backend is gone can continue on another one, with a warning about the consequences', async (context) => {
+test('a run whose backend is gone can continue on another one, with a warning about the consequences', {
+  skip: !hasTurn('what a resume asks', 1, 2),
+}, async (context) => {
   const tensorflow = realTensorFlow();
   if (!workbench.parts || !tensorflow) return context.skip();
   const fixture = makeFixture();
@@ -181,7 +188,9 @@ test('a run whose backend is gone can continue on another one, with a warning ab
   expect(done.notices.map(({ code }) => code)).toContain('continuesFrom');
 });
 
-test('a Python file is run from its editor, and what is typed into its terminal reaches it; Ctrl-C asks first', async (context) => {
+test('a Python file is run from its editor, and what is typed into its terminal reaches it; Ctrl-C asks first', {
+  skip: !hasTurn('terminals', 1, 2),
+}, async (context) => {
   if (!workbench.parts || !PYTHON) return context.skip();
   const fixture = makeFixture({ config: { jobs: {} } });
   const script = "answer = input('? ')\nprint('ANSWER', answer, flush=True)\ninput()\n";

@@ -2,12 +2,15 @@
 import { expect, test } from 'vitest';
 import { sweepStart } from '../../protocol/messages/sweep.ts';
 import { openProject, shellEnvironment } from '../support/daemon.ts';
+import { hasTurn } from '../support/sample.ts';
 import { sweepFixture, untilSweep } from '../support/sweep-rounds.ts';
 import { useWorkbench } from '../support/workbench.ts';
 
 const workbench = useWorkbench();
 
-test('a sweep is one row, which opens to its runs, and stars the best of them', async (context) => {
+test('a sweep is one row, which opens to its runs, and stars the best of them', {
+  skip: !hasTurn('rows', 0, 2),
+}, async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = sweepFixture({});
   const client = await openProject(fixture);
