@@ -7,6 +7,7 @@ import { afterwards } from '../support/cleanup.ts';
 import { type Fixture, makeFixture, openProject } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
+import { FULL } from '../support/sample.ts';
 import { type Slurm, slurm, whyNoSlurm } from '../support/slurm.ts';
 import { DIST } from '../support/trainer.ts';
 
@@ -26,7 +27,7 @@ describe.skipIf(why !== null)('a training in a Slurm job', () => {
   for (const [kind, words] of [
     ['`trainstash run` inside', [process.execPath, join(DIST, 'trainstash.js'), 'run', '--', PYTHON!, 'train.py']],
     ['a script with three lines', [PYTHON!, 'train.py']],
-  ].slice(0, process.env.TRAINSTASH_TEST_FULL ? 2 : 1) as [string, string[]][])
+  ].slice(0, FULL ? 2 : 1) as [string, string[]][])
     test(`${kind} goes on in the same run after a requeue, and ends with the job, beside a daemon of the same user`, async () => {
       const cluster = await slurm({ graceSeconds: 20 });
       const fixture = makeFixture({ env: { ...cluster.variables, PYTHONPATH: join(DIST, 'python') } });

@@ -29,9 +29,12 @@ import {
   untilStatus,
 } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
+import { shareFixture } from '../support/shared-fixture.ts';
+
+const shared = shareFixture();
 
 test('a run that is killed resumes to the same bits, and the steps done twice prove it', async () => {
-  const fixture = makeFixture();
+  const { fixture } = shared;
   const client = await openProject(fixture);
   const whole = await startSmall(client, fixture);
   await untilStatus(client, fixture, whole.id, 'completed');
@@ -63,7 +66,7 @@ test('a run that is killed resumes to the same bits, and the steps done twice pr
 });
 
 test('pause saves at the next step, and the curve after the resume has every step once', async () => {
-  const fixture = makeFixture();
+  const { fixture } = shared;
   const client = await openProject(fixture);
   const { run } = await startHeld(client, fixture, 6);
   await client.request(runPause, { root: fixture.root, run: run.id });
@@ -82,7 +85,7 @@ test('pause saves at the next step, and the curve after the resume has every ste
 });
 
 test('after a resume from an earlier step the steps done before are hidden, not doubled', async () => {
-  const fixture = makeFixture();
+  const { fixture } = shared;
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 15 });
   await untilStatus(client, fixture, run.id, 'completed');
@@ -132,7 +135,7 @@ test('a run killed before its first checkpoint starts from the beginning, its cu
 });
 
 test('a fork starts with its parent’s curve and state, and never changes the parent', async () => {
-  const fixture = makeFixture();
+  const { fixture } = shared;
   const client = await openProject(fixture);
   const parent = await startSmall(client, fixture, { slow: 15 });
   await untilStatus(client, fixture, parent.id, 'completed');
@@ -178,7 +181,7 @@ test('a checkpoint on request is stored when the answer comes, and a tag keeps i
 });
 
 test('stop saves; --force ends a trainer that hangs and keeps its checkpoints', async () => {
-  const fixture = makeFixture();
+  const { fixture } = shared;
   const client = await openProject(fixture);
   const { run: stopped } = await startHeld(client, fixture, 3);
   await client.request(runStop, { root: fixture.root, run: stopped.id });
@@ -193,7 +196,7 @@ test('stop saves; --force ends a trainer that hangs and keeps its checkpoints', 
 });
 
 test('verify replays to the next checkpoint and finds the same state', async () => {
-  const fixture = makeFixture();
+  const { fixture } = shared;
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 15 });
   await untilStatus(client, fixture, run.id, 'completed');
@@ -261,7 +264,7 @@ test('data that differs from the checkpoint’s is refused before anything is lo
 });
 
 test('a step without a checkpoint is an error, not another checkpoint whose id begins so', async () => {
-  const fixture = makeFixture();
+  const { fixture } = shared;
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 15 });
   await untilStatus(client, fixture, run.id, 'completed');
@@ -279,7 +282,7 @@ test('snapshots requested at the same time are all taken', async () => {
 });
 
 test('queued runs start one after the other', async () => {
-  const fixture = makeFixture();
+  const { fixture } = shared;
   const client = await openProject(fixture);
   const { run: first, release } = await startHeld(client, fixture, 1);
   const second = await startSmall(client, fixture, {}, { queue: true });
@@ -290,7 +293,7 @@ test('queued runs start one after the other', async () => {
 });
 
 test('a crash is restarted from the newest checkpoint as often as allowed', async () => {
-  const fixture = makeFixture();
+  const { fixture } = shared;
   const client = await openProject(fixture);
   const marker = join(fixture.folder, 'killed');
   const run = await startSmall(client, fixture, { slow: 20, killAt: 11, marker }, { restarts: 2 });
@@ -303,7 +306,7 @@ test('a crash is restarted from the newest checkpoint as often as allowed', asyn
 });
 
 test('metrics and the log of all sessions can be read', async () => {
-  const fixture = makeFixture();
+  const { fixture } = shared;
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture);
   await untilStatus(client, fixture, run.id, 'completed');
@@ -322,7 +325,7 @@ test('metrics and the log of all sessions can be read', async () => {
 });
 
 test('two resumes of one run at once start it once', async () => {
-  const fixture = makeFixture();
+  const { fixture } = shared;
   const client = await openProject(fixture);
   const { run } = await startHeld(client, fixture, 3);
   await client.request(runPause, { root: fixture.root, run: run.id });

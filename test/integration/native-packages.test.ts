@@ -10,6 +10,7 @@ import { backendBench } from '../support/backends.ts';
 import { makeFixture, openProject, shellEnvironment, show, startSmall, untilStatus } from '../support/daemon.ts';
 import { environmentsMade } from '../support/environments-made.ts';
 import { installNative, type NativeName, nativeVariables } from '../support/native-package.ts';
+import { hasTurn } from '../support/sample.ts';
 import { WEBGPU_PACKAGE } from '../support/trainer.ts';
 
 const GPU = softwareGpu(false);
@@ -35,17 +36,23 @@ describe.runIf(NATIVE)('a native package', () => {
     expect(finding.stepMs).toBeGreaterThan(0);
   });
 
-  test('that finds no GPU is rejected with what a person can do', async () => {
+  test('that finds no GPU is rejected with what a person can do', {
+    skip: !hasTurn('a rejected package', 0, 3),
+  }, async () => {
     const { problem } = await findingOf('tfjs-node-gpu');
     expect(problem).toMatch(/not on a GPU: it was built for CUDA 11\.2 with cuDNN 8\.1/);
   });
 
-  test('whose library was not downloaded is rejected with what a person can do', async () => {
+  test('whose library was not downloaded is rejected with what a person can do', {
+    skip: !hasTurn('a rejected package', 1, 3),
+  }, async () => {
     const { problem } = await findingOf('tfjs-node-gpu', { binding: false });
     expect(problem).toMatch(/library was not downloaded.*npm rebuild @tensorflow\/tfjs-node-gpu/);
   });
 
-  test('that computes wrongly is rejected with what a person can do', async () => {
+  test('that computes wrongly is rejected with what a person can do', {
+    skip: !hasTurn('a rejected package', 2, 3),
+  }, async () => {
     const { problem } = await findingOf('tfjs-node', { wrong: true });
     expect(problem).toMatch(/computes gradient of tanh wrongly|losses of a small training differ/);
   });
@@ -82,7 +89,9 @@ describe.runIf(NATIVE)('auto', () => {
     expect(again.find(({ backend }) => backend === 'tfjs-node')!.stepMs).toBeGreaterThan(1);
   });
 
-  test('keeps a checkpoint’s backend as long as it can be used, even if another is faster', async () => {
+  test('keeps a checkpoint’s backend as long as it can be used, even if another is faster', {
+    skip: !hasTurn('what auto keeps to', 0, 2),
+  }, async () => {
     const { root, open, request } = backendBench(ENVIRONMENT);
     const from = installNative(root, 'tfjs-node');
     const asked = request({ checkpoint: { backend: 'tfjs-node' } });
@@ -97,7 +106,7 @@ describe.runIf(NATIVE)('auto', () => {
     });
   });
 
-  test('keeps to what the daemon’s environment allows', async () => {
+  test('keeps to what the daemon’s environment allows', { skip: !hasTurn('what auto keeps to', 1, 2) }, async () => {
     const { root, open, request } = backendBench(ENVIRONMENT);
     const from = installNative(root, 'tfjs-node');
     const before = process.env.TRAINSTASH_BACKENDS;

@@ -9,6 +9,7 @@ import { installers } from '../../scripts/python-environments.ts';
 import { type Fixture, makeFixture, openProject, shellEnvironment, untilStatus } from '../support/daemon.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
+import { FULL } from '../support/sample.ts';
 
 const { python: INSTALLERS } = installers(true);
 const WAIT_MS = 120_000;
@@ -56,7 +57,7 @@ const environmentsOf = ({ store }: Fixture) =>
     /-env-[0-9a-f]{8}$/.test(path),
   );
 
-test.skipIf(!PYTHON || !process.env.TRAINSTASH_TEST_FULL)(
+test.skipIf(!PYTHON || !FULL)(
   'the packages of then are installed for the run alone, once, and again where they were damaged',
   { timeout: WAIT_MS },
   async () => {

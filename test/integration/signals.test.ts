@@ -6,6 +6,7 @@ import { commandFixture, log, start } from '../support/commands.ts';
 import { kill, openProject, show, trainerPid, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
+import { sample } from '../support/sample.ts';
 
 const SCRIPT = `import os, time, trainstash
 run = trainstash.init()
@@ -18,7 +19,7 @@ for x in run.batches(list(range(100_000))):
 `;
 
 describe.skipIf(!PYTHON)('a signal to the runner', () => {
-  for (const signal of ['SIGTERM', 'SIGUSR1', 'SIGUSR2'] as const)
+  for (const signal of sample(['SIGTERM', 'SIGUSR1', 'SIGUSR2'] as const))
     test(`${signal} pauses the run, with a checkpoint of its last step`, async () => {
       const fixture = commandFixture();
       writeFileSync(join(fixture.root, 'train.py'), SCRIPT);
