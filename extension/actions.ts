@@ -18,6 +18,7 @@ import { runCommands } from './commands/resuming.ts';
 import { startCommands } from './commands/starting.ts';
 import { sweepCommands } from './commands/sweeps.ts';
 import { runTarget } from './commands/targets.ts';
+import { urgentCommands } from './commands/urgent.ts';
 import { type App, command, registerCommands } from './core/app.ts';
 import { ClustersModel } from './core/clusters-model.ts';
 import { CodeFiles } from './core/code-files.ts';
@@ -49,6 +50,7 @@ const COMMANDS = [
   clusterCommands,
   remoteCommands,
   startCommands,
+  urgentCommands,
   runCommands,
   noteCommands,
   checkpointCommands,

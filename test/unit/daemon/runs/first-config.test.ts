@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { parseConfig } from '../../../../daemon/runs/config.ts';
 import { initProject } from '../../../../daemon/runs/init.ts';
 import { stepsOf } from '../../../../extension/core/first-ticks.ts';
+import type { Notice } from '../../../../protocol/domain.ts';
 
 test.each(['train.py', 'train.ts'])(
   'the file for %s is valid, and so is each choice in it once uncommented',
@@ -26,10 +27,19 @@ test.each(['train.py', 'train.ts'])(
 );
 
 test('a tick is earned by a training that trains, and by a second session of it', () => {
-  expect(stepsOf({ status: 'failed', step: 0, checkpoints: 0, sessions: 1 })).toEqual([]);
-  expect(stepsOf({ status: 'running', step: 0, checkpoints: 0, sessions: 1 })).toEqual([]);
-  expect(stepsOf({ status: 'running', step: 3, checkpoints: 0, sessions: 1 })).toEqual(['train']);
-  expect(stepsOf({ status: 'completed', step: 0, checkpoints: 0, sessions: 1 })).toEqual(['train']);
-  expect(stepsOf({ status: 'starting', step: 9, checkpoints: 1, sessions: 2 })).toEqual([]);
-  expect(stepsOf({ status: 'completed', step: 9, checkpoints: 1, sessions: 2 })).toEqual(['train', 'resume']);
+  const notices: Notice[] = [{ code: 'interrupted', level: 'info', text: '', step: 3, at: 0 }];
+  expect(stepsOf({ status: 'running', step: 9, checkpoints: 1, sessions: 2, notices })).toEqual([
+    'train',
+    'resume',
+    'interrupt',
+  ]);
+  expect(stepsOf({ status: 'failed', step: 0, checkpoints: 0, sessions: 1, notices: [] })).toEqual([]);
+  expect(stepsOf({ status: 'running', step: 0, checkpoints: 0, sessions: 1, notices: [] })).toEqual([]);
+  expect(stepsOf({ status: 'running', step: 3, checkpoints: 0, sessions: 1, notices: [] })).toEqual(['train']);
+  expect(stepsOf({ status: 'completed', step: 0, checkpoints: 0, sessions: 1, notices: [] })).toEqual(['train']);
+  expect(stepsOf({ status: 'starting', step: 9, checkpoints: 1, sessions: 2, notices: [] })).toEqual([]);
+  expect(stepsOf({ status: 'completed', step: 9, checkpoints: 1, sessions: 2, notices: [] })).toEqual([
+    'train',
+    'resume',
+  ]);
 });
