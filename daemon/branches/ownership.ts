@@ -14,6 +14,7 @@ import type { InPlace, KnownFile, WorktreeRecord } from './active-branch.ts';
 import type { KnownBranches } from './known-branches.ts';
 import { declaredLinks } from './links.ts';
 import { absoluteText, NO_LINKS, type RawPath } from './paths.ts';
+import type { Written } from './turns.ts';
 import { type FoundFile, findDeclared, findFile, isSame, type Patterns, trackedPaths } from './working-set.ts';
 import { processesWriting } from './writers.ts';
 
@@ -212,19 +213,20 @@ export class Ownership {
     return straight ?? head.commit === inPlace.tip;
   }
 
-  /** Records that a run wrote these files: they follow the branch in place, declared or not. */
-  async recordWritten(run: string, paths: readonly RawPath[]): Promise<void> {
+  /** Records that runs wrote these files: they follow the branch in place, declared or not. */
+  async recordWritten(written: readonly Written[]): Promise<void> {
     const { root, record } = this.#setup;
     if (!record.inPlace()) return;
     const links = await this.linksInPlace();
     const known = record.files();
     const files = new Map(known);
-    for (const path of paths) {
-      const file = findFile(root, path, links);
-      if (!file) continue;
-      const { ino, bytes, mtimeMs, mode } = file;
-      files.set(path, { ino, bytes, mtimeMs, mode, run, saved: matching(known, file)?.saved ?? null });
-    }
+    for (const { run, paths } of written)
+      for (const path of paths) {
+        const file = findFile(root, path, links);
+        if (!file) continue;
+        const { ino, bytes, mtimeMs, mode } = file;
+        files.set(path, { ino, bytes, mtimeMs, mode, run, saved: matching(known, file)?.saved ?? null });
+      }
     record.setFiles(files);
   }
 

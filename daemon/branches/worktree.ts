@@ -4,7 +4,6 @@
  * place, stashes) show what a crash left half done, and the next call finishes it.
  */
 
-import { Mutex } from '../../base/mutex.ts';
 import type { Run } from '../../protocol/domain.ts';
 import type { SyncResult } from '../../protocol/messages/branch.ts';
 import { counted } from '../../protocol/words.ts';
@@ -24,6 +23,7 @@ import { type RawPath, shown } from './paths.ts';
 import { type BranchNotice, listed, movedText, type Notify, unsureText } from './reasons.ts';
 import { RunsLeft } from './runs-left.ts';
 import { BranchStashes } from './stash.ts';
+import { Turns } from './turns.ts';
 
 /** Time without a move before a switch starts: git may move HEAD several times in a row. */
 const SETTLE_MS = 150;
@@ -55,7 +55,7 @@ export class Worktree {
   readonly #branchStashes: BranchStashes;
   readonly #runsLeft: RunsLeft;
   readonly #head: HeadWatcher;
-  readonly #mutex = new Mutex();
+  readonly #turns: Turns;
   /** HEAD may have moved while the daemon was not running: true until the first look has been settled. */
   #unattended = true;
   #lastNotice = '';
@@ -82,6 +82,10 @@ export class Worktree {
       vanished: (files) => this.#branchStashes.keepVanished(files),
     });
     this.#branchStashes = new BranchStashes({ ...shared, ingestion: this.#ingestion, ownership: this.#ownership });
+    this.#turns = new Turns(
+      (written) => this.#ingestion.pausedFor(() => this.#ownership.recordWritten(written)),
+      (error) => setup.log(`${setup.root}: ${error.message}`),
+    );
     this.#runsLeft = new RunsLeft({ ...shared, ownership: this.#ownership });
   }
 
@@ -111,18 +115,18 @@ export class Worktree {
 
   /** Makes the switch that is due, now. */
   sync(files?: 'move' | 'stay'): Promise<SyncResult> {
-    return this.#mutex.run(() => this.#sync(files));
+    return this.#turns.run(() => this.#sync(files));
   }
 
   /** Makes the switch that is due, and notices files that git removed or the user changed since the last look. */
   async settle(): Promise<void> {
     await this.sync();
-    await this.#mutex.run(() => this.#ingestion.lookNow());
+    await this.#turns.run(() => this.#ingestion.lookNow());
   }
 
   /** Records the answer to the question whether files follow branches here. */
   follow(follow: boolean): Promise<SyncResult> {
-    return this.#mutex.run(async () => {
+    return this.#turns.run(async () => {
       writeConsent(this.#setup.storePath, follow);
       this.#lastNotice = '';
       this.#ingestion.lookAgain();
@@ -137,14 +141,14 @@ export class Worktree {
     void this.sync();
   }
 
-  /** Records that a run wrote these files of the tree: they follow the branch in place, declared or not. */
-  recordWritten(run: string, paths: readonly RawPath[]): Promise<void> {
-    return this.#mutex.run(() => this.#ingestion.pausedFor(() => this.#ownership.recordWritten(run, paths)));
+  /** Records that a run wrote these files: they follow the branch in place, declared or not. What is done here later comes after it. */
+  async recordWritten(run: string, paths: readonly RawPath[]): Promise<void> {
+    await this.#turns.written({ run, paths });
   }
 
   /** Runs work on stashes while nothing else moves files. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
-    return this.#mutex.run(() => this.#ingestion.pausedFor(work));
+    return this.#turns.run(() => this.#ingestion.pausedFor(work));
   }
 
   /** Lists the ids of the store's files that this worktree needs. */
@@ -156,7 +160,7 @@ export class Worktree {
     this.#disposed = true;
     for (const timer of [this.#retry, this.#settling]) if (timer) clearTimeout(timer);
     this.#head.dispose();
-    await this.#mutex.settled();
+    await this.#turns.settled();
     await this.#ingestion.dispose();
     const inPlace = this.#record.inPlace();
     if (!inPlace) return;

@@ -13,7 +13,7 @@ const MAX_NAMES = 20_000;
 export class Committed {
   readonly #root: string;
   readonly #directories: GitDirectories;
-  readonly #texts = new Map<string, string>();
+  readonly #texts = new Map<string, string | null>();
   readonly #lists = new Map<string, string[]>();
 
   constructor(root: string, directories: GitDirectories) {
@@ -22,9 +22,19 @@ export class Committed {
   }
 
   /** Reads a file in the top folder of a branch's or a commit's tree; null when it has none, or is gone. Throws `gitUnusable`. */
-  text(revision: string, name: string): Promise<string | null> {
+  async text(revision: string, name: string): Promise<string | null> {
     const read = () => fileOfCommit(this.#root, revision, name);
-    return this.#remembered(this.#texts, MAX_TEXTS, revision, name, read, (text) => text !== null);
+    const isKept = (text: string | null | undefined) => text !== undefined;
+    return (
+      (await this.#remembered<string | null | undefined, string | null>(
+        this.#texts,
+        MAX_TEXTS,
+        revision,
+        name,
+        read,
+        isKept,
+      )) ?? null
+    );
   }
 
   /** Lists the files of a branch or a commit; none when it is gone. Throws `gitUnusable`. */

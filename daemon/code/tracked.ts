@@ -20,15 +20,16 @@ export async function filesOfCommit(root: string, revision: string): Promise<str
   return namesIn((await listTree(root, revision, ['-r', '--name-only'])) ?? '');
 }
 
-/** Reads a file in the top folder of a commit; null when the commit has none, or is gone. */
-export async function fileOfCommit(root: string, revision: string, name: string): Promise<string | null> {
+/** Reads a file in the top folder of a commit: null when the commit has none, undefined when it, or the file's content, is gone. */
+export async function fileOfCommit(root: string, revision: string, name: string): Promise<string | null | undefined> {
   const line = await listTree(root, revision, [], name);
-  const blob = /^\d+ blob (?<id>[\da-f]+)\t/.exec(line ?? '')?.groups?.id;
+  if (line === null) return undefined;
+  const blob = /^\d+ blob (?<id>[\da-f]+)\t/.exec(line)?.groups?.id;
   if (!blob) return null;
   const text = textCache.get(blob) ?? (await askGit(['cat-file', 'blob', blob], { cwd: root }));
   if (textCache.size > MAX_CACHED) textCache.clear();
   if (text !== null) textCache.set(blob, text);
-  return text;
+  return text ?? undefined;
 }
 
 /** Lists a tree; null when there is no such commit. A commit whose files git cannot list is damaged, not empty. */

@@ -61,7 +61,10 @@ test('a damaged chunk is never restored: the error names the checkpoint, and not
   expect(readdirSync(folder).filter((name) => name.includes('back'))).toEqual([]);
 });
 
-test('content that was cut to nothing is refused, and what the catalog knows stays until a copy is back', async () => {
+test.each([
+  ['was cut to nothing', 'the file is empty', (path: string) => writeFileSync(path, '')],
+  ['is gone', 'the file is missing', (path: string) => rmSync(path)],
+])('content that %s is refused, and what the catalog knows stays until it is back', async (_, reason, lose) => {
   const folder = temporaryFolder();
   const path = join(folder, 'store');
   const opened = await open(path);
@@ -69,19 +72,28 @@ test('content that was cut to nothing is refused, and what the catalog knows sta
   await opened.store.close();
   const worker = pathToFileURL(join(DIST, 'store-worker.js'));
   const copy = readFileSync(join(path, 'objects.db'));
-  writeFileSync(join(path, 'objects.db'), '');
+  lose(join(path, 'objects.db'));
   for (const _ of [1, 2])
-    await expect(startStore(worker, { path })).rejects.toMatchObject({
-      code: 'storeUnusable',
-      data: { reason: 'the file is empty' },
-    });
-  expect(readFileSync(join(path, 'objects.db'))).toHaveLength(0);
+    await expect(startStore(worker, { path })).rejects.toMatchObject({ code: 'storeUnusable', data: { reason } });
+  if (existsSync(join(path, 'objects.db'))) expect(readFileSync(join(path, 'objects.db'))).toHaveLength(0);
+  rmSync(join(path, 'objects.db'), { force: true });
   writeFileSync(join(path, 'objects.db'), copy);
   const again = await startStore(worker, { path });
   afterwards(() => again.close());
   expect((await again.fsck(false)).problems).toEqual([]);
   await again.restoreCheckpoint(saved.id, join(folder, 'back'));
   expect(readFileSync(join(folder, 'back', STATE_FILE))).toEqual(readFileSync(join(folder, saved.id, STATE_FILE)));
+});
+
+test('a store whose catalog lists no checkpoint begins anew without its content', async () => {
+  const folder = temporaryFolder();
+  const path = join(folder, 'store');
+  const { store } = await open(path);
+  await store.close();
+  rmSync(join(path, 'objects.db'));
+  const again = await startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path });
+  afterwards(() => again.close());
+  expect((await again.fsck(false)).problems).toEqual([]);
 });
 
 test('a catalog that is garbage or gone is rebuilt: checkpoints, tags, trash, metrics and runs are back', async () => {

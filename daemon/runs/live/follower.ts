@@ -32,11 +32,23 @@ const LAUNCH_GRACE_MS = 15_000;
 const RETRY_MS = 5_000;
 /** Time without an event after which a notice is due while the runner lives. */
 
+/** Most checkpoints that are reported together: what is shown of a run must not wait for all of a thousand. */
+const MAX_TOGETHER = 16;
+
+export interface Stored {
+  checkpoint: Checkpoint;
+  facts: CheckpointFile;
+  /** True if the store is larger than its quota, whatever was pruned. */
+  over: boolean;
+  pruned: Checkpoint[];
+}
+
 export interface FollowerEvents {
   events(taken: TakenEvents): Promise<void>;
   /** Returns true if the checkpoint must not be kept. */
   refuses(facts: CheckpointFile): Promise<boolean>;
-  saved(result: { checkpoint: Checkpoint; over: boolean; pruned: Checkpoint[] }, facts: CheckpointFile): Promise<void>;
+  /** Reports checkpoints that were stored: several at once where a script writes them faster than they are stored. */
+  saved(stored: readonly Stored[]): Promise<void>;
   /** Reports that the newest checkpoint could not be stored; it stays where it is. */
   saveFailed(error: Error): Promise<void>;
   stalled(): Promise<void>;
@@ -180,10 +192,15 @@ export class Follower {
   async #storeInbox(): Promise<void> {
     if (Date.now() < this.#retryAt) return;
     const seen = new Set<string>();
+    const stored: Stored[] = [];
+    const report = async () => {
+      if (stored.length > 0) await this.#setup.handle.saved(stored.splice(0));
+    };
     for (let path = this.#claim(seen); path !== null && !this.#over; path = this.#claim(seen)) {
       seen.add(path);
       try {
-        await this.#save(path);
+        stored.push(...(await this.#save(path)));
+        if (stored.length >= MAX_TOGETHER) await report();
         this.#retryAt = 0;
       } catch (error) {
         if (this.#over) return;
@@ -193,6 +210,7 @@ export class Follower {
           rmSync(path, { recursive: true, force: true });
           continue;
         }
+        await report();
         await this.#setup.handle.saveFailed(error as Error);
         // Only a damaged checkpoint is set aside; any other failure may not happen the next time.
         if (isError(error, 'corrupted')) this.#setAside(path);
@@ -202,20 +220,21 @@ export class Follower {
         }
       }
     }
+    await report();
   }
 
-  async #save(path: string): Promise<void> {
+  async #save(path: string): Promise<Stored[]> {
     const { store, run, handle } = this.#setup;
     const facts = factsIn(path);
     if (facts && (await handle.refuses(facts))) {
       rmSync(path, { recursive: true, force: true });
-      return;
+      return [];
     }
     const source = { directory: path, run: run(), session: this.session };
-    const result = await store.saveCheckpoint(source, directoryBytes(path));
+    const { checkpoint, over, pruned } = await store.saveCheckpoint(source, directoryBytes(path));
     rmSync(path, { recursive: true, force: true });
     // A stored checkpoint had readable facts.
-    await handle.saved(result, facts!);
+    return [{ checkpoint, facts: facts!, over, pruned }];
   }
 
   /**

@@ -26,7 +26,7 @@ import { BeginningScript } from './beginning-script.ts';
 import type { LiveRunEvents } from './ended.ts';
 import { endOf } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
-import { Follower } from './follower.ts';
+import { Follower, type Stored } from './follower.ts';
 import { HeldRun } from './held-run.ts';
 import { keepPolicy } from './keep-policy.ts';
 import { takeLeftovers } from './leftovers.ts';
@@ -85,7 +85,7 @@ export class LiveRun {
       handle: {
         events: (taken) => this.#onEvents(taken),
         refuses: (facts) => this.#refuses(facts),
-        saved: ({ checkpoint, over, pruned }, facts) => this.#onSaved(checkpoint, over, pruned, facts),
+        saved: (stored) => this.#onSaved(stored),
         saveFailed: (error) => this.#onSaveFailed(error),
         stalled: () => this.addNotices([stalledNotice(this.#run)]),
         ended: (exit) => this.#onEnded(exit),
@@ -307,10 +307,7 @@ export class LiveRun {
     await this.#addNotice(begun.notice.code, begun.notice.level, begun.notice.text);
   }
 
-  /**
-   * Tells whether a file may belong to another run: with two scripts that save anywhere nobody can tell, so it is not
-   * kept.
-   */
+  /** Tells whether a file may belong to another run: with two scripts that save anywhere nobody can tell, so it is not kept. */
   async #refuses(facts: CheckpointFile): Promise<boolean> {
     if (facts.place === null || facts.place.startsWith(OWN_FOLDER)) return false;
     const others = this.#events.otherWriters();
@@ -321,24 +318,29 @@ export class LiveRun {
     return true;
   }
 
-  async #onSaved(checkpoint: Checkpoint, over: boolean, pruned: Checkpoint[], facts: CheckpointFile): Promise<void> {
+  async #onSaved(stored: readonly Stored[]): Promise<void> {
+    const { store, announce } = this.#context;
+    for (const one of stored) await this.#onStored(one);
+    const keep = this.#keep ?? this.#launch.keep;
+    const trashed = await store.applyRetention(this.#run.id, keepPolicy(this.#run, { ...this.#launch, keep }));
+    for (const old of trashed) announce.checkpoint(old);
+    const [pruned, over] = [stored.flatMap((one) => one.pruned).length, stored.some((one) => one.over)];
+    if (over || pruned > 0) await this.addNotices([quotaNotice(pruned, over)]);
+    await this.#persist({ recount: true });
+    for (const { checkpoint } of stored) this.#requests.stored(checkpoint);
+  }
+
+  async #onStored({ checkpoint, facts }: Stored): Promise<void> {
     const { store, announce } = this.#context;
     if (facts.place !== null && !facts.place.startsWith(OWN_FOLDER)) {
       this.#wroteFiles = true;
-      const inside = facts.place === '' ? '' : `${facts.place}/`;
-      this.#events.wrote(facts.files.map(({ name }) => `${inside}${name}`));
+      this.#events.wrote(facts.files.map(({ name }) => (facts.place === '' ? name : `${facts.place}/${name}`)));
     }
     announce.checkpoint(checkpoint);
     if (facts.place !== null) await this.#onOwnProgress();
     await this.#onFirstStep(checkpoint.step);
     const replaced = facts.replaces && (await store.replaceCheckpoint(facts.replaces, checkpoint.id));
     if (replaced) announce.checkpoint(replaced);
-    const keep = this.#keep ?? this.#launch.keep;
-    const trashed = await store.applyRetention(this.#run.id, keepPolicy(this.#run, { ...this.#launch, keep }));
-    for (const old of trashed) announce.checkpoint(old);
-    if (over || pruned.length > 0) await this.addNotices([quotaNotice(pruned.length, over)]);
-    await this.#persist({ recount: true });
-    this.#requests.stored(checkpoint);
   }
 
   async #onSaveFailed(error: Error): Promise<void> {

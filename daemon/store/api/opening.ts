@@ -1,7 +1,7 @@
 /** Opens the two databases of a store: content unchanged or not at all; a damaged catalog is rebuilt. */
 import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Database } from '../../../base/sqlite.ts';
+import { type Database, openDatabase } from '../../../base/sqlite.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { Catalog } from '../catalog/catalog.ts';
 import { openCatalog } from '../catalog/catalog-schema.ts';
@@ -12,7 +12,7 @@ import { openObjectsDatabase } from '../objects/objects-schema.ts';
 import { fillCatalog } from '../rebuild.ts';
 
 export function openObjects(path: string): Objects {
-  refuseEmptied(path);
+  refuseWithoutContent(path);
   try {
     return new Objects(openObjectsDatabase(path));
   } catch (error) {
@@ -26,15 +26,33 @@ export function openObjects(path: string): Objects {
   }
 }
 
-/** Throws where the content was cut to nothing: SQLite would begin an empty database, and the catalog would follow it. */
-function refuseEmptied(path: string): void {
-  const catalog = join(path, '..', 'catalog.db');
-  if (sizeOf(path) !== 0 || (sizeOf(catalog) ?? 0) === 0) return;
+/** Throws where the content is gone: SQLite would begin an empty database, and the catalog would follow it and forget everything. */
+function refuseWithoutContent(path: string): void {
+  const [size, catalog] = [sizeOf(path), join(path, '..', 'catalog.db')];
+  if (size ? size > 0 : (sizeOf(catalog) ?? 0) === 0) return;
+  if (size === undefined && !listsCheckpoints(catalog)) return;
+  const [what, reason] =
+    size === undefined
+      ? ['is not there, although the catalog beside it lists checkpoints', 'the file is missing']
+      : ['is empty, although the catalog beside it is not', 'the file is empty'];
   throw new TrainstashError(
     'storeUnusable',
-    `${path} is empty, although the catalog beside it is not. Nothing was changed, and checkpoints that the store has not yet taken in are safe in ${join(path, '..', 'sessions')}. Restore a copy of the file, or move it away to start an empty store.`,
-    { path, reason: 'the file is empty' },
+    `${path} ${what}. Nothing was changed, and checkpoints that the store has not yet taken in are safe in ${join(path, '..', 'sessions')}. Bring the file back, or mount the disk that it is on. To start an empty store, move objects.db and catalog.db away.`,
+    { path, reason },
   );
+}
+
+/** Tells whether a catalog lists any checkpoints; one that cannot be read may. */
+function listsCheckpoints(path: string): boolean {
+  let database: Database | null = null;
+  try {
+    database = openDatabase(path);
+    return database.prepare('SELECT 1 FROM checkpoint LIMIT 1').get() !== undefined;
+  } catch {
+    return true;
+  } finally {
+    database?.close();
+  }
 }
 
 function sizeOf(path: string): number | undefined {
