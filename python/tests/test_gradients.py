@@ -64,7 +64,7 @@ def of_script(launcher: Launcher, folder: Path, script: str, kill: int, how: str
 
 @pytest.mark.sample(each="how")
 @pytest.mark.parametrize("kill", [1, 3, 4, 18])
-@pytest.mark.parametrize("how", ["the tail", "the trunk", "the head, in place", "tasks", "none", "all, in place"])
+@pytest.mark.parametrize("how", ["the tail", "the trunk", "the head, in place", "tasks", "none", "none, decayed", "all, in place"])
 def test_gradients_that_are_cleared_in_part_are_kept(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
     of_script(launcher, tmp_path, "partly_cleared", kill, how)
 
@@ -74,6 +74,11 @@ def test_gradients_that_are_cleared_in_part_are_kept(launcher: Launcher, tmp_pat
 @pytest.mark.parametrize("how", ["each second time", "mostly"])
 def test_gradients_that_are_cleared_now_and_then_are_kept(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
     of_script(launcher, tmp_path, "now_and_then_cleared", kill, how)
+
+
+@pytest.mark.parametrize("kill", [2, 18])
+def test_gradients_that_the_script_makes_of_the_old_ones_are_kept(launcher: Launcher, tmp_path: Path, kill: int) -> None:
+    of_script(launcher, tmp_path, "replaced_gradients", kill, "")
 
 
 @pytest.mark.parametrize("kill", [2, 4, 18])

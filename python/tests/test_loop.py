@@ -244,3 +244,12 @@ def test_a_validation_loader_whose_workers_stay_draws_once_more_and_is_named(lau
     assert differences(whole, resumed) != []
     assert killed.newest().grade == "partial"
     assert "persistent_workers outside of run.batches draws once more" in killed.newest().missing
+
+
+@pytest.mark.parametrize("how", ["continue", "continue in a try", "return"])
+def test_code_that_a_round_has_left_behind_it_is_not_missed_by_a_resume(launcher: Launcher, tmp_path: Path, how: str) -> None:
+    expect_exact(launcher, tmp_path, "left_rounds", 7, NEVER, HOW=how)
+
+
+def test_code_in_a_finally_is_missed_by_a_resume_from_before_it(launcher: Launcher, tmp_path: Path) -> None:
+    expect_partial(launcher, tmp_path, "left_rounds", 7, "the rest of this round of the loop is skipped", HOW="finally")

@@ -6,15 +6,16 @@ import ast
 import weakref
 from typing import Any, Iterable, List, Optional, Set, Tuple
 
-_WORDS = ("zero_grad", ".grad = None", ".grad=None", "grad.zero_")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
 def clears_now_and_then(text: str, tree: ast.AST) -> bool:
     """Tells whether a statement that clears gradients stands under a condition that changes with the steps, and apart from the
-    optimizer's step. Of a long file the tree may be a part."""
-    return any(word in text for word in _WORDS) and any(_conditions(tree, False, _changed_in_loops(tree)))
+    optimizer's step; or whether one puts others in their place. Of a long file the tree may be a part."""
+    if ".grad" not in text and "zero_grad" not in text:
+        return False
+    return any(map(_replaces, ast.walk(tree))) or any(_conditions(tree, False, _changed_in_loops(tree)))
 
 
 def _conditions(node: ast.AST, conditional: bool, changed: Set[str]) -> Iterable[bool]:
@@ -59,6 +60,12 @@ def _clears(node: ast.AST) -> bool:
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is None:
         return any(isinstance(one, ast.Attribute) and one.attr == "grad" for one in node.targets)
     return False
+
+
+def _replaces(node: ast.AST) -> bool:
+    """Tells a statement that sets a gradient to another tensor, which may have been made of the old one."""
+    is_none = isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is None
+    return isinstance(node, ast.Assign) and not is_none and any(isinstance(one, ast.Attribute) and one.attr == "grad" for one in node.targets)
 
 
 def _calls(node: ast.AST, name: str) -> bool:

@@ -33,6 +33,8 @@ from .syntax import (
 )
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Module, ast.ClassDef)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_LEAVES = (ast.Continue, ast.Break, ast.Return)
 _LOADERS = ("batches", "forever")
 # Methods that tell that an object is the run.
 _OF_RUN = ("epochs", "batches", "forever", "checkpoint")
@@ -146,11 +148,20 @@ class Scope:
         found: List[ast.stmt] = []
         while node is not None and node is not until and node is not self.node:
             parent = self.parents.get(node)
-            for block in blocks(parent):
-                if node in block:
-                    found += block[block.index(node) + 1 :]
-            node = parent
+            following = next((block[block.index(node) + 1 :] for block in blocks(parent) if node in block), [])
+            end = next((n for n, one in enumerate(following) if isinstance(one, _LEAVES)), None)
+            found += following[:end]
+            node = parent if end is None else self._left_by(following[end], until)
         return found
+
+    def _left_by(self, statement: ast.stmt, until: Optional[Loop]) -> Optional[ast.AST]:
+        """Returns the loop whose round or rest a statement leaves out; None: the function's, or that of ``until``."""
+        loop = self.parents.get(statement)
+        while loop is not None and loop is not self.node and (isinstance(statement, ast.Return) or not isinstance(loop, _LOOPS)):
+            if getattr(loop, "finalbody", None):
+                return self.parents.get(statement)  # What a `finally` does comes all the same.
+            loop = self.parents.get(loop)
+        return None if loop is until or isinstance(statement, ast.Return) else loop
 
     def is_bare_call(self, line: int) -> bool:
         """Tells whether the statement of this line is a call of which nothing is used."""

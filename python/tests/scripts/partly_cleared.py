@@ -43,6 +43,10 @@ for epoch in run.epochs(2):
             # The tail's gradients add up; the others' are those of their own step.
             trunk.zero_grad()
             head.zero_grad()
+        if HOW == "none, decayed":
+            for one in model.parameters():
+                if one.grad is not None:
+                    one.grad.mul_(0.5)
         loss = model(x).pow(2).mean()
         loss.backward()
         optimizer.step()
