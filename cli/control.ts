@@ -1,6 +1,6 @@
 /** Options that say when and where a run is to go, and the questions of an urgent one. */
 import type { Client } from '../client/connect.ts';
-import { demandWords, type GpuDemand, moverUnused } from '../protocol/devices.ts';
+import { demandWords, type GpuDemand, notMoved } from '../protocol/devices.ts';
 import type { Run } from '../protocol/domain.ts';
 import { isError, type TrainstashError } from '../protocol/errors.ts';
 import type { Request } from '../protocol/messages/request.ts';
@@ -115,7 +115,7 @@ async function acceptsLoss(context: Context, error: TrainstashError<'interruptLo
   );
   const { mover } = error.data;
   if (!context.json)
-    for (const line of [...lines, ...(mover === null ? [] : [moverUnused(mover)])].flatMap((text) =>
+    for (const line of [...lines, ...(mover === null ? [] : [notMoved(mover)])].flatMap((text) =>
       wrapped(safe(text), context.width),
     ))
       printError(`${line}\n`);

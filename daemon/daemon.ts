@@ -167,7 +167,7 @@ export class Daemon {
       notify: (notification, params) => this.#setup.clients.notify(notification, params),
       log: this.#setup.log,
     });
-    if (created.opened.runs.queued.size > 0) void this.device.changed();
+    if (created.opened.runs.queued.size + created.opened.runs.moves.size > 0) void this.device.changed();
     this.#settleHead(created.opened, place);
     return created.opened;
   }
@@ -313,7 +313,7 @@ export class Daemon {
 
   /** Looks at runs that wait for their code or a branch's files, about which no event comes. */
   lookAtQueue(): void {
-    if (this.#open().some(({ runs }) => runs.queued.size > 0)) void this.device.changed();
+    if (this.#open().some(({ runs }) => runs.queued.size + runs.moves.size > 0)) void this.device.changed();
   }
 
   async closeIdleProjects(): Promise<void> {

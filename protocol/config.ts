@@ -9,7 +9,7 @@ import { BACKENDS } from './domain.ts';
 import { enginesSchema } from './engines.ts';
 import { paramValue } from './params.ts';
 import { PUSH_CHOICES, REMOTE_NAME } from './pushing.ts';
-import { changingRollbackSchema, rollbackSchema } from './rollback.ts';
+import { changingRollbackSchema, jobRollbackSchema } from './rollback.ts';
 import { sweepSchema } from './sweep.ts';
 
 /** Interval: `10m`, `90s`, `1h`, `500 steps`, `2 epochs`, or several of them separated by commas. */
@@ -242,7 +242,7 @@ export const jobSchema = v.strictObject({
   onFailure: v.optional(
     described(
       'Reaction to a run that fails by itself, such as a command that exits with another status than 0: an object describes a rollback.',
-      v.union([v.literal('ignore'), rollbackSchema]),
+      v.union([v.literal('ignore'), jobRollbackSchema]),
     ),
   ),
   rehearse: v.optional(

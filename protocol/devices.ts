@@ -36,7 +36,11 @@ export function demandWords(demand: GpuDemand | undefined): string {
   return demand.length === 1 ? `GPU ${demand[0]}` : `GPUs ${demand.slice(0, -1).join(', ')} and ${demand.at(-1)}`;
 }
 
-/** Says of NVIDIA's `cuda-checkpoint` that it is there and does nothing. */
-export function moverUnused(path: string): string {
-  return `${path} is installed and not used: it was never run with Trainstash.`;
+/** Says why NVIDIA's `cuda-checkpoint` could not move a run off its GPU. */
+export function notMoved(why: string): string {
+  return `cuda-checkpoint is installed, and could not move it off the GPU: ${why}.`;
 }
+
+/** Sentence about `cuda-checkpoint` for everybody who relies on it. */
+export const MOVER_UNTRIED =
+  'tests use a program with its command line and its states, since NVIDIA’s own was not run with Trainstash';

@@ -23,7 +23,7 @@ export interface ErrorData {
   /** The GPUs that the run wants are held by others, or this machine does not have them (`never`). */
   deviceTaken: { wanted: string; never: boolean };
   /** Runs that only save by themselves are in the way of an urgent one. `checkpointStep` null: there is no checkpoint. */
-  /** `mover`: path of NVIDIA's `cuda-checkpoint`, which is not used; null: it is not installed. */
+  /** `mover`: why NVIDIA's `cuda-checkpoint` could not move them off their GPUs instead; null: it is not installed. */
   interruptLoses: {
     runs: { run: string; name: string; step: number; checkpointStep: number | null }[];
     mover: string | null;

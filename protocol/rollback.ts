@@ -46,9 +46,33 @@ const entries = {
 export const rollbackSchema = v.strictObject(entries);
 export type RollbackPolicy = v.InferOutput<typeof rollbackSchema>;
 
+/** Texts that are meant as a change of a number and are none: `*x`, `/0,5`. A path such as `/data` is a value. */
+const MISTAKEN = /^\s*(\*|[/+-][\s\d.,]*\d[\d.,eE+-]*\s*$)/;
+
+/** A rollback as a job gives it, whose changes can be computed. */
+export const jobRollbackSchema = v.pipe(
+  rollbackSchema,
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed) return;
+    const { value: input } = dataset;
+    for (const [key, value] of Object.entries(input.then)) {
+      if (typeof value !== 'string' || CHANGE.test(value) || !MISTAKEN.test(value)) continue;
+      const message = `must be a new value, or a change of a number such as "*0.5", "/2", "+1" or "-0.1", not ${JSON.stringify(value)}`;
+      const place = { type: 'object', origin: 'value' } as const;
+      addIssue({
+        message,
+        path: [
+          { ...place, input, key: 'then', value: input.then },
+          { ...place, input: input.then, key, value },
+        ],
+      });
+    }
+  }),
+);
+
 /** A rollback whose run would otherwise compute the same again, bit for bit. */
 export const changingRollbackSchema = v.pipe(
-  rollbackSchema,
+  jobRollbackSchema,
   v.check(
     ({ then, skip }) => Object.keys(then).length > 0 || skip !== undefined,
     'a rollback needs "then" (params to change) or "skip" (batches to leave out): without them the run would compute the same again',

@@ -171,6 +171,7 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
   'daemon/runs/launch': { imports: IN_RUNS, because: RUNS },
   'daemon/runs/engines': { imports: IN_RUNS, because: RUNS },
   'daemon/runs/live': { imports: IN_RUNS, because: RUNS },
+  'daemon/runs/moving': { imports: IN_RUNS, because: RUNS },
   'daemon/runs/unmanaged': { imports: IN_RUNS, because: RUNS },
   'daemon/language': { imports: [...SHARED, 'daemon/runs'], because: LANGUAGE },
   'daemon/language/config': { imports: [...SHARED, 'daemon/runs', 'daemon/language'], because: LANGUAGE },

@@ -4,13 +4,21 @@
  */
 import type { GpuDemand } from '../../protocol/devices.ts';
 import type { Run } from '../../protocol/domain.ts';
-import { allocate, chooseInterruptions, type Grant, type Holder, type Situation } from '../devices/allocate.ts';
+import {
+  allocate,
+  chooseInterruptions,
+  type Device as Gpu,
+  type Grant,
+  type Holder,
+  type Situation,
+} from '../devices/allocate.ts';
 import { DeviceListing } from '../devices/nvidia.ts';
 import { descendsFrom } from '../devices/processes.ts';
 import { byTurn, holdOf } from '../devices/turn.ts';
 import type { Device } from '../runs/launch/launching.ts';
 import type { QueueEntry } from '../runs/launch/queue.ts';
 import type { OpenProject } from '../runs/project.ts';
+import { Moving } from './moving.ts';
 import type { SettingsFile } from './settings.ts';
 
 /** Interval of looks while a run waits for a time, or for programs of others to leave a GPU. */
@@ -32,6 +40,7 @@ export class DeviceQueue {
   readonly #projects: () => readonly OpenProject[];
   readonly #log: (text: string) => void;
   readonly #listing = new DeviceListing();
+  readonly #moving: Moving;
   #running: Promise<void> | null = null;
   #again = false;
   #timer: NodeJS.Timeout | null = null;
@@ -40,6 +49,7 @@ export class DeviceQueue {
     this.#projects = projects;
     this.settings = settings;
     this.#log = log;
+    this.#moving = new Moving(projects, () => this.#lookAtGpus());
   }
 
   /** The part that projects need. */
@@ -50,6 +60,11 @@ export class DeviceQueue {
     admit: (demand, environment, own) => this.admit(demand, environment, own),
     interruptionsFor: (demand, { CUDA_VISIBLE_DEVICES: visible }) =>
       (this.interruptionsFor(demand, visible, () => true) ?? []).map(({ record }) => record),
+    obstacleToMove: (runs, environment) => this.#moving.obstacle(runs, environment),
+    moved: async (urgent) => {
+      await this.changed();
+      return this.#moving.outcome(urgent);
+    },
   };
 
   isFree(): boolean {
@@ -98,7 +113,7 @@ export class DeviceQueue {
         record,
         run: record.id,
         name: record.name,
-        devices: devicesOf(record),
+        devices: project.runs.moves.isAway(record.id) ? [] : devicesOf(record),
       })),
     );
   }
@@ -112,7 +127,7 @@ export class DeviceQueue {
     const { problem } = this.#listing.last;
     if (problem !== null && demand !== undefined) return null;
     const situation = this.situation(new Set(), visible);
-    const ending = this.holders().filter(({ record }) => record.status === 'pausing' || record.status === 'stopping');
+    const ending = this.holders().filter(isEnding);
     // Runs that end by themselves need no interruption.
     const soon = {
       ...situation,
@@ -153,7 +168,7 @@ export class DeviceQueue {
     do {
       this.#again = false;
       try {
-        if (this.waiters.length > 0) await this.#startNext();
+        if (this.waiters.length > 0 || this.#moving.size > 0) await this.#startNext();
       } catch (error) {
         this.#log(`queue: ${(error as Error).stack}`);
       }
@@ -171,8 +186,12 @@ export class DeviceQueue {
     await this.look();
     const reserved = new Set<number>();
     let ahead = this.#newestLive();
-    let looksAgain = false;
+    let looksAgain = this.#moving.size > 0;
+    let areBack = false;
     for (const { project, entry } of this.waiters) {
+      // They had their devices before any run that is not urgent.
+      if (!entry.urgent && !areBack) await this.#moveBack(reserved);
+      areBack ||= !entry.urgent;
       const { queued } = project.runs;
       const hold = holdOf(entry, await this.#others(project, entry));
       if (hold) {
@@ -194,7 +213,24 @@ export class DeviceQueue {
       // A run that waits for the user blocks nobody.
       if (own?.waiting?.for === 'device') ahead = { project, run: own };
     }
+    if (!areBack) await this.#moveBack(reserved);
     if (looksAgain) this.#lookAgain();
+  }
+
+  /** Moves the runs back whose urgent one is over, if their devices are free. */
+  async #moveBack(reserved: ReadonlySet<number>): Promise<void> {
+    for (const { project, record } of await this.#moving.waiting()) {
+      const own = this.holders().find(({ run }) => run === record.run);
+      if (!own || (await this.#pendingUrgent(record.by))) continue;
+      const { devices, gpu } = own.record;
+      const situation = this.situation(reserved, undefined, record.run);
+      if (allocate(situation, devices?.length ? [...devices] : gpu).granted) project.runs.moves.back(record.run);
+    }
+  }
+
+  async #lookAtGpus(): Promise<readonly Gpu[]> {
+    await this.look();
+    return this.#listing.last.devices;
   }
 
   #grant(entry: QueueEntry, reserved: ReadonlySet<number>, visible: string | undefined): Grant {
@@ -242,11 +278,16 @@ export class DeviceQueue {
   async #makeRoom(project: OpenProject, entry: QueueEntry, visible: string | undefined): Promise<void> {
     if (!entry.interrupts) return;
     const accepted = new Set(entry.accepted);
-    const may = ({ record }: LiveHolder) => record.cooperative || accepted.has(record.id);
+    const movable = new Set(entry.movable);
+    const may = ({ record }: LiveHolder) => record.cooperative || accepted.has(record.id) || movable.has(record.id);
     const chosen = this.interruptionsFor(entry.gpu, visible, may);
     const by = await project.store.run(entry.run);
     if (!chosen || !by) return;
-    for (const holder of chosen) holder.project.runs.interruptions.ask(holder.run, by, accepted.has(holder.run));
+    const moves = chosen.filter(({ run, record }) => movable.has(run) && !record.cooperative);
+    const environment = project.runs.environmentOf(entry.run)?.environment ?? {};
+    this.#moving.start(moves, by, environment, (left) => project.runs.queued.change(entry.run, { movable: left }));
+    for (const holder of chosen.filter((one) => !moves.includes(one)))
+      holder.project.runs.interruptions.ask(holder.run, by, accepted.has(holder.run));
   }
 
   #lookAgain(): void {
@@ -256,6 +297,10 @@ export class DeviceQueue {
     }, LOOK_AGAIN_MS);
     this.#timer.unref();
   }
+}
+
+function isEnding({ project, record }: LiveHolder): boolean {
+  return record.status === 'pausing' || record.status === 'stopping' || project.runs.moves.isLeaving(record.id);
 }
 
 function sizeOf({ devices }: Holder): number {

@@ -100,7 +100,7 @@ export function sentenceOf(issue: v.BaseIssue<unknown>): ValueSentence {
   const shown = path.join('.');
   const given = JSON.stringify(inner.input) ?? 'nothing';
   if (inner.type === 'picklist') return choice(inner, path, shown, given);
-  if (inner.type === 'check') return { text: `"${shown}" ${inner.message}`, path };
+  if (inner.type === 'check' || inner.type === 'raw_check') return { text: `"${shown}" ${inner.message}`, path };
   if (path[0] === 'export' && path.length === 2 && inner.type === 'regex')
     return { text: `"${path[1]}" cannot name a format: up to 40 letters, digits, "_", "-" and "." can`, path };
   if (path[0] === 'remotes' && path.length === 2 && inner.type === 'regex')

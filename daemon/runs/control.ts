@@ -1,6 +1,6 @@
 /** Options of a person for the time and the place of a run. */
 import type { JobConfig } from '../../protocol/config.ts';
-import { demandWords, type GpuDemand, moverUnused } from '../../protocol/devices.ts';
+import { demandWords, type GpuDemand, notMoved } from '../../protocol/devices.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { counted, integer } from '../../protocol/words.ts';
@@ -86,8 +86,8 @@ export function deviceTaken(grant: Grant & { granted: false }, gpu: GpuDemand | 
 }
 
 /**
- * Makes the error of an urgent run that would cost others their work. `runs`: those that cannot save on request; `mover`: the
- * `cuda-checkpoint` that is installed.
+ * Makes the error of an urgent run that would cost others their work. `runs`: those that cannot save on request; `mover`: why
+ * `cuda-checkpoint` could not move them, where it is installed.
  */
 export function interruptLoses(runs: readonly Run[], mover: string | null): TrainstashError {
   const losses = runs.map((run) => {
@@ -105,7 +105,7 @@ export function interruptLoses(runs: readonly Run[], mover: string | null): Trai
   });
   return new TrainstashError(
     'interruptLoses',
-    `Not started, since runs that cannot save on request are in the way: ${losses.map(({ text }) => text).join('; ')}. Nothing was interrupted.${mover === null ? '' : ` ${moverUnused(mover)}`}`,
+    `Not started, since runs that cannot save on request are in the way: ${losses.map(({ text }) => text).join('; ')}. Nothing was interrupted.${mover === null ? '' : ` ${notMoved(mover)}`}`,
     { runs: losses.map(({ text, ...facts }) => facts), mover },
   );
 }

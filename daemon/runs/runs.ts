@@ -30,6 +30,8 @@ import { type QueueConditions, QueuedRuns } from './launch/queued.ts';
 import { rebuildEnvironment, type Watcher } from './launch/rebuilt.ts';
 import { Trials } from './launch/trials.ts';
 import { LiveRequests } from './live/live-requests.ts';
+import { Moves } from './moving/moves.ts';
+import { startedAfterMove } from './moving/started.ts';
 import { kindOf, newRun } from './records.ts';
 import { Rollbacks } from './rollbacks.ts';
 import { jobOf, newLaunching, type StartOptions } from './start.ts';
@@ -52,6 +54,7 @@ export class Runs {
   readonly engines: EngineRuns;
   readonly queued: QueuedRuns;
   readonly interruptions: Interruptions;
+  readonly moves: Moves;
   readonly requests: LiveRequests;
   readonly trials: Trials;
 
@@ -72,7 +75,8 @@ export class Runs {
     this.queued = new QueuedRuns({ context, launcher: this.#launcher, barrier, wordsOf, ownEnvironment });
     this.#rollbacks = new Rollbacks(context, this.#launcher, this.queued);
     this.interruptions = new Interruptions(this.#launcher, this.queued, context.log);
-    this.requests = new LiveRequests(context, this.#launcher, this.queued, device, this.engines);
+    this.moves = new Moves({ context, launcher: this.#launcher, ownEnvironment, changed: () => device.changed() });
+    this.requests = new LiveRequests(context, this.#launcher, this.queued, device, this.engines, this.moves);
     this.trials = new Trials(context, this.#launcher, this.queued, device);
   }
 
@@ -283,6 +287,10 @@ export class Runs {
     const grant = this.#device.admit(run.gpu, environment, run.id);
     if (mustQueue(options) || (queue && !(grant.granted && this.queued.size === 0))) {
       const queued = await this.queued.add(launching, { environment, interpreter }, conditions);
+      if (conditions.movable?.length) {
+        const parts = { context: this.#context, device: this.#device, launcher: this.#launcher, queued: this.queued };
+        return startedAfterMove(parts, queued, launching.before, options);
+      }
       void this.#device.changed();
       return queued;
     }

@@ -1,6 +1,6 @@
 /** Runs something urgent: the runs in its way save, end, and go on after it. */
 import * as vscode from 'vscode';
-import { moverUnused } from '../../protocol/devices.ts';
+import { notMoved } from '../../protocol/devices.ts';
 import type { Params } from '../../protocol/domain.ts';
 import { isError, type TrainstashError } from '../../protocol/errors.ts';
 import { projectJobs } from '../../protocol/messages/project.ts';
@@ -43,7 +43,7 @@ function askAboutLoss(name: string, { runs, mover }: TrainstashError<'interruptL
       ? `${other} cannot save on request and has no checkpoint: it starts again from the beginning.`
       : `${other} cannot save on request: it loses ${counted(Math.max(0, step - checkpointStep), 'step')} since step ${integer(checkpointStep)}.`,
   );
-  const detail = [...losses, ...(mover === null ? [] : [moverUnused(mover)])].map(plain).join('\n');
+  const detail = [...losses, ...(mover === null ? [] : [notMoved(mover)])].map(plain).join('\n');
   return vscode.window.showWarningMessage(
     `Interrupt ${counted(runs.length, 'run')} for ${plain(name)}?`,
     { modal: true, detail },

@@ -48,6 +48,8 @@ const ANY_DEVICE: Device = {
   look: async () => {},
   admit: () => ({ granted: true, devices: null }),
   interruptionsFor: () => [],
+  obstacleToMove: async () => null,
+  moved: async () => null,
 };
 
 export const CHECKPOINT = 'aaaaaaaaaaaa';

@@ -1,4 +1,4 @@
-"""Holds its devices until its file exists: `plain_gpu.py NAME JOURNAL`. Saves nothing on request."""
+"""Holds its devices until its file exists, and counts its steps: `plain_gpu.py NAME JOURNAL`. Saves nothing on request."""
 import os, sys, time
 
 import gpus
@@ -13,7 +13,12 @@ def note(what):
 
 note("begin")
 time.sleep(0.1)
+steps = 0
 while not os.path.exists(f"{journal}.{name}"):
+    gpus.compute()
+    steps += 1
+    with open(f"{journal}.{name}.steps", "w") as file:
+        file.write(str(steps))
     time.sleep(0.02)
 note("end")
 sys.exit(1 if name.startswith("bad") else 0)

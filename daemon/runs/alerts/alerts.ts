@@ -13,6 +13,7 @@ const LOOK_MS = 5_000;
 export interface Watched {
   readonly run: Run;
   readonly launch: { root: string; createdAt: number };
+  readonly follower?: { isHeld: boolean };
   addNotices(notices: readonly LaunchNotice[]): Promise<void>;
 }
 
@@ -64,6 +65,7 @@ export class AlertWatch {
     const { run, launch } = live;
     const notices: LaunchNotice[] = [];
     const known = this.#knownOf(live, now, notices);
+    if (live.follower?.isHeld) known.changedAt = now;
     if (known.step !== run.step) Object.assign(known, { step: run.step, changedAt: now, steps: known.steps + 1 });
     known.finite = countFinite(known.finite, run.metrics);
     const config = this.#configs.read(launch.root);

@@ -32,6 +32,10 @@ export interface Device {
   admit(demand: GpuDemand | undefined, environment: Readonly<Record<string, string>>, own: string): Grant;
   /** Chooses the runs to interrupt for an urgent one. */
   interruptionsFor(demand: GpuDemand | undefined, environment: Readonly<Record<string, string>>): Run[];
+  /** Says why `cuda-checkpoint` could not move these runs off their devices; null: nothing is known against it. */
+  obstacleToMove(runs: readonly Run[], environment: Record<string, string>): Promise<string | null>;
+  /** Waits until the runs that are being moved for an urgent one are away. Resolves to why they are not; null: nothing failed. */
+  moved(urgent: string): Promise<string | null>;
 }
 
 /** Keeps runs and the files of their branch in step. */

@@ -112,6 +112,7 @@ export function newEntry(run: Run, root: string): QueueEntry {
     urgent: false,
     interrupts: false,
     accepted: [],
+    movable: [],
     paused: false,
     after: null,
     notBefore: null,

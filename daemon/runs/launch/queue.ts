@@ -43,6 +43,8 @@ const entrySchema = v.object({
   /** True if live runs are interrupted for it: those that save on request, and those in `accepted`. */
   interrupts: v.optional(v.boolean(), false),
   accepted: v.optional(v.array(v.string()), []),
+  /** Live runs that `cuda-checkpoint` may move off their devices for it, instead. */
+  movable: v.optional(v.array(v.string()), []),
   /** True while it is held back by request. */
   paused: v.optional(v.boolean(), false),
   /** Run of this project that must have completed first. */

@@ -44,7 +44,7 @@ const PERSON: ReadonlySet<Waiting['for']> = new Set(['environment', 'code', 'fil
 
 /** Place in the queue, conditions for the start, and facts about an environment whose values are not known. */
 export type QueueConditions = Partial<
-  Pick<QueueEntry, 'priority' | 'urgent' | 'interrupts' | 'accepted' | 'after' | 'notBefore'> &
+  Pick<QueueEntry, 'priority' | 'urgent' | 'interrupts' | 'accepted' | 'movable' | 'after' | 'notBefore'> &
     Pick<QueueEntry, 'interpreter' | 'program' | 'variables'>
 >;
 

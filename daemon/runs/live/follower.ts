@@ -81,6 +81,8 @@ export interface FollowerSetup {
 export class Follower {
   readonly session: Session;
   readonly directory: SessionDirectory;
+  /** True while its process waits off its GPU: no step can come. */
+  isHeld = false;
   readonly #setup: FollowerSetup;
   readonly #watch: SessionWatch;
   readonly #launchedAt = Date.now();
@@ -267,6 +269,7 @@ export class Follower {
   }
 
   async #checkStall(): Promise<void> {
+    if (this.isHeld) this.#lastEventAt = Date.now();
     if (this.#over || this.#stallReported || Date.now() - this.#lastEventAt < STALLED_MS) return;
     this.#stallReported = true;
     await this.#setup.handle.stalled();

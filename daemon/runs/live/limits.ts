@@ -24,6 +24,8 @@ export function watchLimits(live: LiveRun): void {
 
 /** Says which limit the run has reached; null: none. */
 function reachedLimit({ run, follower }: LiveRun): string | null {
+  // A process that waits off its GPU cannot be asked; the limit counts once it is back.
+  if (follower.isHeld) return null;
   const { hours, steps } = run.limits ?? {};
   const trained = Date.now() - follower.session.startedAt;
   if (hours !== undefined && trained >= hours * HOUR_MS)

@@ -8,7 +8,9 @@ import { cannotSave, pauseLoses, wrongStatus } from '../errors.ts';
 import type { Launcher } from '../launch/launcher.ts';
 import type { Device } from '../launch/launching.ts';
 import type { QueuedRuns } from '../launch/queued.ts';
+import type { Moves } from '../moving/moves.ts';
 import type { LiveRun } from './live-run.ts';
+import { askToStop } from './stop.ts';
 
 export class LiveRequests {
   readonly #context: ProjectContext;
@@ -16,9 +18,18 @@ export class LiveRequests {
   readonly #queued: QueuedRuns;
   readonly #device: Device;
   readonly #engines: EngineRuns;
+  readonly #moves: Moves;
 
-  constructor(context: ProjectContext, launcher: Launcher, queued: QueuedRuns, device: Device, engines: EngineRuns) {
+  constructor(
+    context: ProjectContext,
+    launcher: Launcher,
+    queued: QueuedRuns,
+    device: Device,
+    engines: EngineRuns,
+    moves: Moves,
+  ) {
     this.#engines = engines;
+    this.#moves = moves;
     this.#context = context;
     this.#launcher = launcher;
     this.#queued = queued;
@@ -39,6 +50,8 @@ export class LiveRequests {
       throw pauseLoses(live.run, await this.#context.store.checkpoints(run.id));
     // If it was just making way for an urgent run it would go on afterwards.
     this.#queued.remove(run.id);
+    const later = this.#moves.later(live, 'pause');
+    if (later) return later;
     return accept && live.isBeginning ? live.endWithoutSaving() : live.requestPause();
   }
 
@@ -66,9 +79,7 @@ export class LiveRequests {
       await live.kill();
       return this.#context.store.findRun(run.id);
     }
-    live.request({ stop: true });
-    const reason = live.run.cooperative ? 'at the next step' : 'its script was asked to end';
-    return live.update({ status: 'stopping', reason });
+    return this.#moves.later(live, 'stop') ?? askToStop(live);
   }
 
   async checkpoint(query: string): Promise<Checkpoint> {

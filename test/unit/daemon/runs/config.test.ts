@@ -56,6 +56,14 @@ const CASES: [string, string, string[]][] = [
     inJob('"keep": {"last": "3"}'),
     ['"3": in the job "a", "keep.last" must be a whole number of at least 1, not "3"; did you mean 3? → 3'],
   ],
+  ...['onNaN', 'onSpike', 'onFailure'].map((key): [string, string, string[]] => [
+    `a change of a number in ${key} that cannot be computed`,
+    inJob(`"${key}": {"do": "rollback", "then": {"data": "/mnt/2", "lr": "*x", "wd": "/0,5", "b": "-1e-3"}}`),
+    [
+      `"*x": in the job "a", "${key}.then.lr" must be a new value, or a change of a number such as "*0.5", "/2", "+1" or "-0.1", not "*x"`,
+      `"/0,5": in the job "a", "${key}.then.wd" must be a new value, or a change of a number such as "*0.5", "/2", "+1" or "-0.1", not "/0,5"`,
+    ],
+  ]),
   [
     'a mistyped choice',
     inJob('"args": "flag"'),

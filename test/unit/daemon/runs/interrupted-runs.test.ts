@@ -152,7 +152,8 @@ test('one that a person pauses meanwhile stays paused', async () => {
   const live = { run: { ...machine.record, cooperative: true }, requestPause: async () => live.run };
   const context = { store: { findRun: async () => machine.record } };
   const launcher = { find: () => live };
-  const requests = new LiveRequests(context as never, launcher as never, daemon, {} as never, {} as never);
+  const moves = { later: () => null } as never;
+  const requests = new LiveRequests(context as never, launcher as never, daemon, {} as never, {} as never, moves);
   await requests.pause('1');
   expect(daemon.asInterrupted(ended(machine.record, 'paused'))).toBeNull();
   expect(machine.isNoted).toBe(false);
