@@ -1,5 +1,5 @@
 /** Automatic rollback: first what goes wrong. */
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
@@ -103,6 +103,22 @@ describe('a rollback', () => {
       const run = await ended(client, fixture, { id, name: 'it' } as Run);
       expect(run).toMatchObject({ status: 'completed', rolledBack: 1 });
     }
+  });
+
+  test('that cannot be noted ends the run with a sentence, and the next in the queue begins', async () => {
+    const onNaN = { do: 'rollback', then: { nanAt: 0 } };
+    const fixture = makeFixture({ config: { jobs: { small: { ...SMALL_JOB, onNaN } } } });
+    const client = await openProject(fixture);
+    const { id, name } = await startSmall(client, fixture, { nanAt: 7, slow: 60 });
+    const next = await startSmall(client, fixture, { epochs: 1 }, { queue: true });
+    // Its note has a name that is taken.
+    mkdirSync(join(fixture.store, 'queue', `${id}.json`, 'taken'), { recursive: true });
+    const run = await ended(client, fixture, { id, name } as Run);
+    await untilStatus(client, fixture, next.id, 'completed');
+    expect(run).toMatchObject({ status: 'paused', lastCheckpoint: { step: 4 } });
+    expect(textOf(run, 'undecided')).toMatch(
+      /^It does not go on by itself: .* Its checkpoints are kept; `trainstash resume 1`/,
+    );
   });
 
   test('whose checkpoint is gone when its turn comes ends with a sentence, and goes on from another one by hand', async () => {

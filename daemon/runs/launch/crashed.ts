@@ -1,5 +1,6 @@
 /** Runs between a crash and the session that a restart gives them. Until then nobody else gets their devices. */
 import type { Run } from '../../../protocol/domain.ts';
+import { maskText } from '../../../protocol/secrets.ts';
 import type { Launch } from '../../../protocol/session.ts';
 import type { RunChange } from '../../store/catalog/run-change.ts';
 import type { Ended } from '../live/ended.ts';
@@ -54,4 +55,12 @@ export class CrashedRuns {
   dispose(): void {
     for (const timer of this.#timers.values()) clearTimeout(timer);
   }
+}
+
+/** Tells that it could not be found out whether a run goes on. */
+export function undecided({ number, step }: Run, { message }: Error): RunChange {
+  const text = maskText(
+    `It does not go on by itself: ${message}. Its checkpoints are kept; \`trainstash resume ${number}\` goes on from the newest good one.`,
+  );
+  return { addNotices: [{ code: 'undecided', level: 'error', text, step, at: Date.now() }] };
 }

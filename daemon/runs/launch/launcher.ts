@@ -20,7 +20,7 @@ import { otherCodeNotices, passedOverNotices, restoredNotices } from '../live/no
 import { nextRestart } from '../live/restart.ts';
 import { rememberOutputs } from '../outputs.ts';
 import { newSession } from '../records.ts';
-import { CrashedRuns, type Restarts } from './crashed.ts';
+import { CrashedRuns, type Restarts, undecided } from './crashed.ts';
 import { hasOtherParams, recentValues } from './earlier.ts';
 import { type Environment, namesOf } from './environments.ts';
 import { codeDifference, identityOf } from './identity.ts';
@@ -298,8 +298,14 @@ export class Launcher {
     this.#crashed.hold(ended.run);
     this.#live.delete(ended.run.id);
     try {
-      const goesOn = await this.#restarts.goesOn(ended);
-      await ended.change(goesOn ?? {});
+      let failed: RunChange = {};
+      // Whatever happens here, the run has ended: others hear of it, and the queue goes on.
+      const goesOn = await this.#restarts.goesOn(ended).catch((error: Error) => {
+        this.#context.log(`${ended.run.name} does not go on by itself: ${error.stack}`);
+        failed = undecided(ended.run, error);
+        return null;
+      });
+      await ended.change(goesOn ?? failed);
       if (!goesOn) this.#scheduleRestart(ended);
     } finally {
       this.#crashed.release(ended.run.id);
