@@ -25,6 +25,7 @@ import {
   SMALL_JOB,
   shellEnvironment,
   show,
+  startHeld,
   startSmall,
   untilStatus,
   untilStep,
@@ -32,6 +33,7 @@ import {
 import { temporaryFolder, until } from '../support/folder.ts';
 import { type Gpus, makeGpus } from '../support/gpus.ts';
 import { PYTHON } from '../support/python.ts';
+import { gitIn } from '../support/repository.ts';
 import { TRAINERS } from '../support/trainer.ts';
 
 interface Machine extends Fixture {
@@ -304,6 +306,37 @@ test.skipIf(!PYTHON)(
     expect(done.notices.map(({ code }) => code)).toContain('interrupted');
   },
 );
+
+test('a queued run waits while trainstash.json, which git ignores, has a mistake or lacks its job', async () => {
+  const fixture = makeFixture();
+  appendFileSync(join(fixture.root, '.gitignore'), 'trainstash.json\n');
+  const git = gitIn(fixture.root);
+  git('rm', '-q', '--cached', 'trainstash.json');
+  git('add', '.gitignore');
+  git('commit', '-qm', 'Ignore the config');
+  const client = await openProject(fixture);
+  const config = join(fixture.root, 'trainstash.json');
+  const text = readFileSync(config, 'utf8');
+  for (const [mistake, said] of [
+    ['{ "jobs": ', /trainstash\.json/],
+    ['{ "jobs": {} }', /"small"/],
+  ] as const) {
+    const held = await startHeld(client, fixture, 2);
+    const run = await startSmall(client, fixture, { epochs: 1 }, { queue: true });
+    writeFileSync(config, mistake);
+    held.release();
+    await untilStatus(client, fixture, held.run.id, 'completed');
+    const waits = await until('it waits', async () => {
+      const { run: now } = await show(client, fixture, run.id);
+      return now.waiting?.for !== 'device' && now;
+    });
+    expect(waits).toMatchObject({ status: 'queued', waiting: { for: 'code' } });
+    expect(waits.reason).toMatch(said);
+    expect(waits.reason).toMatch(/It starts automatically once that is mended/);
+    writeFileSync(config, text);
+    await untilStatus(client, fixture, run.id, 'completed');
+  }
+});
 
 /** A git that takes two seconds to compare two trees of code once a second session has been prepared. */
 function slowGit(folder: string): string {

@@ -51,12 +51,22 @@ export function factsOf(root: string, job: JobConfig, { environment, interpreter
 
 /** Returns undefined where `trainstash.json` has a mistake or lacks the job: a run that goes on waits for it at its turn. */
 export function unlessMistaken<T>(read: () => T): T | undefined {
+  const found = orMistake(read);
+  return 'mistake' in found ? undefined : found.value;
+}
+
+/** Returns the mistake where `trainstash.json` has one or lacks the job. */
+export function orMistake<T>(read: () => T): { value: T } | { mistake: string } {
   try {
-    return read();
+    return { value: read() };
   } catch (error) {
-    if (isError(error, 'configInvalid') || isError(error, 'jobUnknown')) return undefined;
+    if (isError(error, 'configInvalid') || isError(error, 'jobUnknown')) return { mistake: error.message };
     throw error;
   }
+}
+
+export function mistakeText({ number }: Run, mistake: string): string {
+  return `waits for its job: ${mistake} It starts automatically once that is mended; \`trainstash stop ${number}\` drops it.`;
 }
 
 /** Throws `notFound` if the checkpoint that a rollback goes back to is gone. */

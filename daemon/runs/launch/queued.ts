@@ -27,8 +27,10 @@ import {
   isCrashed,
   isInterruption,
   migratedEntry,
+  mistakeText,
   newEntry,
   nextSteps,
+  orMistake,
   placeOf,
   QUEUED,
   requireTarget,
@@ -303,7 +305,10 @@ export class QueuedRuns {
     if (measured === null) return false;
     const difference = await codeDifference(here, entry.identity, measured.identity);
     if (difference.code) return this.#wait(run, 'code', codeText(run, difference, entry, measured.identity));
-    const job = this.#jobOf(run, entry.root);
+    // A file that git ignores is no part of the code.
+    const found = orMistake(() => this.#jobOf(run, entry.root));
+    if ('mistake' in found) return this.#wait(run, 'code', mistakeText(run, found.mistake));
+    const job = found.value;
     if (job === null) return this.#wait(run, 'environment', secretText(run));
     const lost = lostParams(run, context.secrets.of(run.id));
     if (!run.command && lost.length > 0) return this.#wait(run, 'environment', secretParamsText(run, lost));
