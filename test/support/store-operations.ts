@@ -93,6 +93,7 @@ export const OPERATIONS = {
     await store.changeRun(run.id, { set: { note: 'new' }, recount: true });
     await store.changeRunIf(run.id, { note: 'new' }, { set: { note: '' } });
   },
+  'record how far a run is': ({ store, run }) => store.recordProgress(run.id, { step: 7 }, run),
   'make a run': async ({ store, run }) => {
     const made = await store.createRun({ ...run, id: randomId(), name: '' });
     await store.changeRun(made.id, { set: { status: 'completed' } });
