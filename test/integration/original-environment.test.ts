@@ -210,6 +210,29 @@ mkdir -p "$prefix/bin" && ln -s ${PYTHON} "$prefix/bin/python"
   },
 );
 
+test.skipIf(!INSTALLERS || !PYTHON || process.platform !== 'linux')(
+  'where conda fails, its own words are shown, and that Trainstash was not tried with its registries',
+  { timeout: WAIT_MS },
+  async () => {
+    // conda-lock adds a traceback of its own, which is longer than what is shown.
+    const environment = withInstallers('conda-lock');
+    const conda = join(environment.PATH!.split(':')[0]!, 'conda');
+    const text = `#!/bin/sh
+[ "$1" = --version ] && { echo conda 26.9.0; exit; }
+echo 'CondaHTTPError: HTTP 404 NOT FOUND for url <file:///channel/linux-64/tiny-1.0-0.tar.bz2>' >&2
+exit 1
+`;
+    writeFileSync(conda, text, { mode: 0o755 });
+    const { fixture, client } = await failed('python3 train.py', 'conda-lock.yml', CONDA_LOCK);
+    const error = await rebuild(client, fixture, { environment }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      code: 'environmentFailed',
+      data: { output: expect.stringMatching(/CondaHTTPError: HTTP 404.*CalledProcessError: .* exit status 1/s) },
+      message: expect.stringContaining('never with packages from a registry'),
+    });
+  },
+);
+
 test.skipIf(!PYTHON)(
   'a code without a lock file, and a command with a Python of its own, have no other environment',
   async () => {

@@ -18,6 +18,10 @@ import { LOCKS, type Lock, lockIn, pythonOfThen } from './then.ts';
 
 const WINDOWS = process.platform === 'win32';
 const TAIL_CHARACTERS = 2_000;
+/** The stack of a Python traceback. Its last line, which names the error, is not part of it. */
+const STACK = /^Traceback \(most recent call last\):\r?\n(?:[ \t].*\r?\n)*/gm;
+const CONDA_UNTRIED =
+  ' conda was run with Trainstash by hand from a channel in a folder, and never with packages from a registry.';
 /** Variables that would lead an installer to another environment than the new one. */
 const MISLEADING =
   /^(VIRTUAL_ENV|CONDA_PREFIX.*|CONDA_DEFAULT_ENV|PYTHONHOME|PYTHONPATH|PIP_(TARGET|PREFIX|ROOT|USER|PYTHON|REQUIRE_VIRTUALENV|DRY_RUN)|UV_(PROJECT_ENVIRONMENT|PROJECT|PYTHON|NO_SYNC|SYSTEM_PYTHON))$/;
@@ -155,7 +159,7 @@ async function install(lock: Lock, place: Place, watcher: Watcher): Promise<void
     if (found !== null) return found;
     throw new TrainstashError(
       'commandMissing',
-      `The original environment is made from its ${lock} by \`${program}\`, which is not on the PATH. Nothing was started. Install it, or leave \`--environment then\` out to train with today's packages.`,
+      `The original environment is made from its ${lock} by \`${program}\`, which is not on the PATH. Nothing was started. Install it, or leave \`--environment then\` out to train with today's packages.${untried(lock)}`,
       { program, searched: [] },
     );
   };
@@ -185,12 +189,18 @@ async function install(lock: Lock, place: Place, watcher: Watcher): Promise<void
   }
 }
 
+/** Says what was not tried with this kind of lock file. */
+function untried(lock: Lock): string {
+  return lock === 'conda-lock.yml' ? CONDA_UNTRIED : '';
+}
+
 function failed(lock: Lock, words: readonly string[], { code, output }: Ended): TrainstashError {
-  const tail = output.slice(-TAIL_CHARACTERS).trim();
+  // conda-lock's own stack is longer than the tail, and stands after what conda has said.
+  const tail = output.replace(STACK, '').slice(-TAIL_CHARACTERS).trim();
   const how = code === 0 ? 'ended, but made no Python' : `ended with ${code}`;
   return new TrainstashError(
     'environmentFailed',
-    `The original environment could not be made from its ${lock}: \`${words.join(' ')}\` ${how}. Nothing was started, and no part of it is left; without \`--environment then\` the run trains with today's packages.${tail === '' ? '' : ` The output:\n${tail}`}`,
+    `The original environment could not be made from its ${lock}: \`${words.join(' ')}\` ${how}. Nothing was started, and no part of it is left; without \`--environment then\` the run trains with today's packages.${untried(lock)}${tail === '' ? '' : ` The output:\n${tail}`}`,
     { output: tail },
   );
 }
