@@ -130,6 +130,55 @@ describe.skipIf(!PYTHON)('a run that cannot save on request', () => {
       expect(await untilStatus(client, fixture, first.id, 'completed')).toMatchObject({ sessions: 1 });
     });
 
+  test('with several processes on its GPU is moved as a whole, or not at all', async () => {
+    const fixture = machine();
+    writeFileSync(join(fixture.gpus.folder, 'shared'), '');
+    const client = await openProject(fixture);
+    const one = (name: string) => `${PYTHON} plain_gpu.py ${name} ${fixture.journal}`;
+    const words = ['sh', '-c', `${one('a')} & ${one('b')}; wait`];
+    // Without a demand it holds the whole machine.
+    const environment = { ...fixture.env, CUDA_VISIBLE_DEVICES: '0' };
+    const first = await start(client, fixture, words, { environment });
+    for (const name of ['a', 'b']) await untilSteps(fixture, name, 3);
+    await until('it is known', async () => !(await runOf(client, fixture, first)).cooperative);
+    const users = fixture.gpus.users(0);
+    expect(users).toHaveLength(2);
+    const mended = fixture.mover.fail('checkpoint', 'refused', users[1]!);
+    await expect(beginUrgent(client, fixture)).rejects.toMatchObject({
+      data: { mover: expect.stringContaining('It goes on as before') },
+    });
+    for (const name of ['a', 'b']) await untilSteps(fixture, name, 3);
+    expect(fixture.gpus.users(0).sort()).toEqual(users.sort());
+    mended();
+    const urgent = await beginUrgent(client, fixture);
+    await untilBegun(fixture, 'u');
+    expect(fixture.gpus.users(0)).toHaveLength(1);
+    await untilStatus(client, fixture, urgent.id, 'running');
+    await client.request(runStop, { root: fixture.root, run: urgent.id });
+    await untilTold(client, fixture, first, 'movedBack');
+    for (const name of ['a', 'b']) await untilSteps(fixture, name, 3);
+    for (const name of ['a', 'b']) end(fixture, name);
+    expect(await untilStatus(client, fixture, first.id, 'completed')).toMatchObject({ sessions: 1 });
+  });
+
+  test('stays where it is for a second urgent run, which waits for the first', async () => {
+    const fixture = machine();
+    const client = await openProject(fixture);
+    const first = await plainRun(client, fixture);
+    await beginUrgent(client, fixture);
+    await untilBegun(fixture, 'u');
+    const second = await beginUrgent(client, fixture, 'v');
+    expect(second.status).toBe('queued');
+    end(fixture, 'u');
+    await untilBegun(fixture, 'v');
+    expect((await runOf(client, fixture, first)).reason).toContain('moved off its GPU');
+    end(fixture, 'v');
+    await untilTold(client, fixture, first, 'movedBack');
+    expect(fixture.mover.actions()).toEqual(['lock', 'checkpoint', 'restore', 'unlock']);
+    end(fixture, 'a');
+    expect(await untilStatus(client, fixture, first.id, 'completed')).toMatchObject({ sessions: 1 });
+  });
+
   test('that is hurt on its way says so and what to do, and holds its GPU', async () => {
     const fixture = machine();
     const client = await openProject(fixture);

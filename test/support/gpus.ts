@@ -48,10 +48,10 @@ done
 export interface Mover {
   /** Calls so far, without the questions for a state. */
   actions(): string[];
-  /** Makes an action fail: `refused` leaves the process as it was, `failed` in the state of that name. Returns a way to end that. */
   /** Makes an action take a second. */
   slow(action: 'checkpoint' | 'restore'): void;
-  fail(action: 'lock' | 'checkpoint' | 'restore' | 'unlock', how: 'refused' | 'failed'): () => void;
+  /** Makes an action fail: `refused` leaves the process as it was, `failed` in the state of that name; with `pid` only that one. Returns a way to end that. */
+  fail(action: 'lock' | 'checkpoint' | 'restore' | 'unlock', how: 'refused' | 'failed', pid?: number): () => void;
 }
 
 /** The program with the command line of NVIDIA's. What it asks for does a thread in the process itself (`gpus.py`), as a driver does. */
@@ -102,8 +102,8 @@ export function makeGpus(folder: string, indices: readonly number[]): Gpus {
       return {
         actions: () => linesOf(join(driver, 'actions')),
         slow: (action) => writeFileSync(join(driver, `slow-${action}`), ''),
-        fail(action, how) {
-          const file = join(driver, `fail-${action}`);
+        fail(action, how, pid) {
+          const file = join(driver, pid === undefined ? `fail-${action}` : `fail-${action}-${pid}`);
           writeFileSync(file, how);
           return () => rmSync(file, { force: true });
         },

@@ -63,8 +63,10 @@ class Driver:
         before, after = self.STEPS[action]
         if self.state != before:
             return f"Cannot {action} a process that is {self.state}"
-        fault = os.path.join(self.folder, f"fail-{action}")
-        if os.path.exists(fault):
+        for name in (f"fail-{action}", f"fail-{action}-{os.getpid()}"):
+            fault = os.path.join(self.folder, name)
+            if not os.path.exists(fault):
+                continue
             with open(fault) as file:
                 how = file.read()
             if how == "failed":
