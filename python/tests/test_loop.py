@@ -157,7 +157,7 @@ def test_a_batch_that_is_drawn_before_the_step_is_named(launcher: Launcher, tmp_
 
 
 @pytest.mark.sample(each="how")
-@pytest.mark.parametrize(("how", "kill", "workers"), [("stateful", 20, 2), ("accelerate", 7, 0), ("accelerate", 20, 2)])
+@pytest.mark.parametrize(("how", "kill", "workers"), [("stateful", 20, 2), ("accelerate", 7, 0), ("accelerate", 20, 2), ("tensor", 20, 0)])
 def test_loaders_of_other_packages(launcher: Launcher, tmp_path: Path, how: str, kill: int, workers: int) -> None:
     expect_exact(launcher, tmp_path, "loaders_of_others", kill, HOW=how, WORKERS=workers)
 

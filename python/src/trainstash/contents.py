@@ -3,12 +3,13 @@ and wait for the disk. A thread looks at the tensors, arrays, lists and paths th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
 import threading
 import weakref
-from typing import Any, List, Mapping, MutableMapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 # So many elements of each part are looked at: evenly spread, the first and the last among them.
 _SAMPLES = 64
@@ -17,18 +18,27 @@ _DEPTH = 4
 _FILE_BYTES = 4096
 _MOST_FILES = 32
 
-_known: MutableMapping[Any, Contents] = weakref.WeakKeyDictionary()
+# By identity: a comparison of two tensors is no answer, and one of a user's objects may do anything.
+_known: Dict[int, Tuple[weakref.ref[Any], Contents]] = {}
 
 
 def contents_of(dataset: Any) -> Contents:
     """Returns the contents as they were when the data set was first seen: one may fill a cache while it is read."""
-    try:
-        known = _known.get(dataset)
-        if known is None:
-            known = _known[dataset] = Contents(dataset)
-        return known
-    except TypeError:
-        return Contents(dataset)  # A list can be no key.
+    key = id(dataset)
+    known = _known.get(key)
+    if known is not None and known[0]() is dataset:
+        return known[1]
+    made = Contents(dataset)
+    with contextlib.suppress(TypeError):  # A list cannot be referred to.
+        _known[key] = (weakref.ref(dataset, lambda gone: _forget(key, gone)), made)
+    return made
+
+
+def _forget(key: int, gone: weakref.ref[Any]) -> None:
+    """Drops a data set that is gone, unless another has got its place in memory."""
+    known = _known.get(key)
+    if known is not None and known[0] is gone:
+        del _known[key]
 
 
 class Contents:
