@@ -6,6 +6,7 @@ from __future__ import annotations
 import dis
 import io
 import sys
+import weakref
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
@@ -51,13 +52,14 @@ class Bystanders:
             if not self._is_covered(value):
                 self._first.setdefault((frame.f_code, name), _fingerprint(value))
 
-    def lost(self, frame: FrameType, names: List[Key], made_anew: Set[Key], line: Optional[str]) -> List[Lost]:
+    def lost(self, frame: FrameType, names: List[Key], made_anew: Set[Key], across: bool, line: Optional[str]) -> List[Lost]:
         """Finds the objects whose state a checkpoint does not have.
 
         Args:
             frame: The frame in which the names are looked up.
             names: Names that the loop uses.
-            made_anew: Of these, the ones that the next epoch makes anew by itself.
+            made_anew: Of these, the ones that each epoch makes anew before it reads them.
+            across: The resume begins the next epoch.
             line: The loop's line, for people.
         """
         found: List[Lost] = []
@@ -65,7 +67,10 @@ class Bystanders:
             if self._is_covered(value) or self.is_show(value):
                 continue
             first = self._first.get((frame.f_code, name))
-            one = self._judge(name, value, first, name.partition(".")[0] in made_anew)
+            is_made_anew = name.partition(".")[0] in made_anew
+            if is_made_anew and isinstance(first, _OfNetwork):
+                first = first._replace(which=_identity(value))
+            one = self._judge(name, value, first, is_made_anew and across)
             if one is not None:
                 found.append(one._replace(line=line))
         return found
@@ -186,7 +191,8 @@ def _fingerprint(value: Any) -> Any:
         return foreign.mark()
     if is_model(value):
         count = getattr(value, "_update_count", None)
-        return count if count is not None else sum(_version(one) for one in [*value.parameters(), *value.buffers()])
+        # A copy that takes the place of another counts from 0 again.
+        return count if count is not None else _OfNetwork(_identity(value), sum(map(_version, [*value.parameters(), *value.buffers()])))
     if not _is_of_script(type(value)):
         return None
     plain: Dict[str, Any] = {}
@@ -198,6 +204,21 @@ def _fingerprint(value: Any) -> Any:
         elif hasattr(item, "_version"):
             plain[name] = (id(item), _version(item))
     return plain
+
+
+class _OfNetwork(NamedTuple):
+    """The fingerprint of a network."""
+
+    which: Any
+    versions: int
+
+
+def _identity(value: Any) -> Any:
+    """Returns what is equal for the same object alone, and does not keep it alive."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return id(value)
 
 
 def _is_of_script(cls: type) -> bool:

@@ -8,7 +8,8 @@ from typing import Any, Callable, List
 
 from .steadiness import globals_read, names_read
 
-_DRAWS = frozenset("rand randn randint random normal uniform choice randperm shuffle sample rand_like randn_like bernoulli".split())
+#: Methods and functions that draw.
+DRAWS = frozenset("rand randn randint random normal uniform choice randperm shuffle sample rand_like randn_like bernoulli".split())
 
 
 def depends_on_state(function: Any, is_tracked: Callable[[Any], bool], changed: List[str]) -> bool:
@@ -23,7 +24,7 @@ def depends_on_state(function: Any, is_tracked: Callable[[Any], bool], changed: 
         return False
     code, spaces = function.__code__, function.__globals__
     read = names_read(code)
-    if _DRAWS & read or any(name.partition(".")[0].partition("[")[0] in read or name.rpartition(".")[2] in read for name in changed):
+    if DRAWS & read or any(name.partition(".")[0].partition("[")[0] in read or name.rpartition(".")[2] in read for name in changed):
         return True
     cells = [cell.cell_contents for cell in function.__closure__ or () if cell != type(cell)()]
     values = [*(spaces.get(name) for name in globals_read(code)), *cells]

@@ -23,6 +23,7 @@ from .own_attributes import attributes_of, filled, has, is_users_class, slots_of
 from .reading import names_of_bases, reads_any_attribute
 from .script import is_ours, is_users
 from .steadiness import globals_read, imports_in, names_read
+from .told_state import names_of_state
 
 _MOST_NODES = 5_000
 _MOST_ITEMS = 200
@@ -80,8 +81,9 @@ class Reach:
             for inner, item in self._of_module(name, value, self._read):
                 self.walk(inner, item, 1)
         elif isinstance(value, _PLAIN) or not is_array(value):
-            # The text of a loop tells nothing of what it sets inside of a network.
-            self.walk(name, value, 0, is_judged=name in self._skipped and not reach_torch.is_of_torch(value))
+            # The text of a loop tells nothing of what it sets inside of a network, or what a `state_dict` leaves out.
+            is_judged = name in self._skipped and not reach_torch.is_of_torch(value) and not self._is_tracked(value)
+            self.walk(name, value, 0, is_judged)
 
     def walk(self, name: str, value: Any, depth: int, is_judged: Optional[bool] = None) -> None:
         """Marks a value and all that it reaches."""
@@ -225,22 +227,25 @@ class Reach:
         attributes = dict(attributes_of(value))
         if own:
             yield f"the class of {name}", type(value)
-            if is_tracked and hasattr(type(value), "state_dict") and not is_of_torch:
+            told = names_of_state(type(value)) if is_tracked and hasattr(type(value), "state_dict") and not is_of_torch else frozenset()
+            if told is None:
                 return
             slots = [slot for one in type(value).__mro__ for slot in slots_of(one)]
             attributes.update(filled(value, slots))
+            attributes = {key: item for key, item in attributes.items() if key not in told}
         if is_of_torch:
             yield from reach_torch.parts_of(name, value, attributes, is_tracked)
             attributes = dict(reach_torch.kept_attributes(value, attributes))
-        again = _set_again(type(value)) if own and not is_of_torch else frozenset()
+        of_data = type(value).__module__.startswith("torch.utils.data")
+        again = _set_again(type(value)) if (own or of_data) and not is_of_torch else frozenset()
         self._owners.add(name)
         for key, item in sorted(attributes.items()):
             if key in again or (f"{name}.{key}" in self._skipped and not is_of_torch):
                 continue
-            if own or is_of_torch or not isinstance(item, (*_PLAIN, *_SEQUENCES, dict)) or key in ("datasets", "transforms"):
+            if own or is_of_torch or of_data or not isinstance(item, (*_PLAIN, *_SEQUENCES, dict)) or key in ("datasets", "transforms"):
                 self._of_objects[f"{name}.{key}"] = key
-                if isinstance(value, (types.SimpleNamespace, threading.local)):
-                    self._read.add(key)
+                if of_data or isinstance(value, (types.SimpleNamespace, threading.local)):
+                    self._read.add(key)  # No function of the script does so.
                 yield f"{name}.{key}", item
         if is_of_torch:
             yield from reach_torch.of_classes(value, attributes_of(value))

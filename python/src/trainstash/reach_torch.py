@@ -9,6 +9,7 @@ from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Set,
 
 from .array_marks import is_tensor
 from .own_attributes import is_users_class
+from .told_state import is_made_once
 
 #: Attributes of a library's objects that hold what a script gave them.
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -76,8 +77,9 @@ class Networks:
                     continue
                 if type(item) in (_SCALARS if own else _NUMBERS):
                     plain[key] = item
-                elif own and getattr(item, "grad_fn", None) is None:
+                elif own and getattr(item, "grad_fn", None) is None and not is_made_once(module, key):
                     # What is computed from parameters, such as a pruned weight, is computed again.
+                    plain[key] = type(item)
                     yield f"{self._name(number)}.{key}", item
 
     def changed_since(self, before: Networks) -> List[str]:

@@ -174,7 +174,7 @@ class Surroundings:
             lost += self._named(one, list(found.values()), batches)
             lost += self._given_to_functions(one, counted, given)
             line = _where(one.frame, one.loops[0].lineno) if one.loops else None
-            lost += self._bystanders.lost(one.frame, _names_used(one), _made_in(counted, one, across), line)
+            lost += self._bystanders.lost(one.frame, _names_used(one), _made_in(counted), across, line)
             outermost = one.loops[0] if one.loops else None
             lost += self._hidden.lost(one.frame, self._reached(one), _text(one, around), outermost, _set_before(one), line)
             given += [value for loop in one.loops for value in _parameters_changed(loop, one)]
@@ -348,9 +348,9 @@ def _names_used(one: _Around) -> List[Key]:
     return list(keys)
 
 
-def _made_in(loops: List[Loop], one: _Around, across: bool) -> Set[Key]:
-    """Names of objects that the loop makes anew by itself: at an epoch's end they do not matter."""
-    return set(bound_in(loops[:1])) if across else set()
+def _made_in(loops: List[Loop]) -> Set[Key]:
+    """Lists names of objects that each round makes anew before it reads them: at an epoch's end they do not matter."""
+    return set(bound_in(loops[:1])) - {root_of(key) for loop in loops[:1] for key in flow_of(loop).exposed}
 
 
 def _text(one: _Around, around: List[_Around]) -> LoopText:
