@@ -79,8 +79,9 @@ def test_workers_outlive_signals_other_processes_obey_them_and_a_worker_that_han
     assert "another ended by 15\n" in output and output.endswith("end\n") and child.returncode == 0, output
 
 
-def test_workers_end_with_their_parent(tmp_path: Path) -> None:
-    with started(tmp_path, "worker_ends.py", MODE="parent") as child:
+@pytest.mark.parametrize("mode", ["parent", "starting"])
+def test_workers_end_with_their_parent(tmp_path: Path, mode: str) -> None:
+    with started(tmp_path, "worker_ends.py", MODE=mode) as child:
         assert child.stdout is not None
         line = next(line for line in child.stdout if line.startswith("workers"))
         workers: List[int] = [int(pid) for pid in line.split()[1:]]

@@ -359,7 +359,7 @@ test('a run goes on after it was interrupted, and says with what code, however l
   const fixture = makeFixture({ env });
   const client = await openProject(fixture);
   symlinkSync(join(fixture.store, 'sessions'), env.SESSIONS!);
-  // It waits for the urgent run, which makes it go on when it interrupts it.
+  // It waits for the urgent run, which makes it go on when it interrupts it, if it has come so far.
   const go = join(fixture.folder, 'go');
   const run = await startSmall(client, fixture, { holdAfter: 2, go });
   await untilStep(client, fixture, run.id, 2);
@@ -373,6 +373,7 @@ test('a run goes on after it was interrupted, and says with what code, however l
   const urgent = await startSmall(client, fixture, { epochs: 1 }, { urgent: 'interrupt' });
   await resumed;
   await untilStatus(client, fixture, urgent.id, 'completed');
+  writeFileSync(go, 'null');
   const done = await untilStatus(client, fixture, run.id, 'completed');
   const codes = done.notices.map(({ code }) => code);
   expect(done.sessions).toBe(3);

@@ -46,17 +46,34 @@ def loop(*arguments: Any, **named: Any) -> None:
 
     original = _original or worker._worker_loop
     set_up = signal_handling._set_worker_signal_handlers
+    parent = _parent()
 
     def set_up_and_outlive(*_: Any) -> None:
         set_up()
-        _outlive_signals()
+        _outlive_signals(parent)
+
+    class Watchdog(worker.ManagerWatchdog):  # type: ignore[misc, unused-ignore]
+        """Knows the parent from the beginning: torch asks for it after the script's ``worker_init_fn``, when it may be gone, and such a
+        worker would live for ever."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.manager_pid = parent
 
     signal_handling._set_worker_signal_handlers = set_up_and_outlive
+    worker.__dict__["ManagerWatchdog"] = Watchdog
     original(*arguments, **named)
 
 
-def _outlive_signals() -> None:
-    pid, parent = os.getpid(), os.getppid()
+def _parent() -> int:
+    """Returns the process whose end is the worker's, too: the one that made it, which may be gone already, or its fork server."""
+    parent = multiprocessing.parent_process()
+    is_served = getattr(multiprocessing.current_process(), "_start_method", "") == "forkserver"
+    return os.getppid() if parent is None or parent.pid is None or is_served else parent.pid
+
+
+def _outlive_signals(parent: int) -> None:
+    pid = os.getpid()
 
     def on_signal(number: int, _frame: Any) -> None:
         # A process that the worker has forked has this handler, too.

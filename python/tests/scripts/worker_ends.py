@@ -1,4 +1,4 @@
-"""A training whose loader has workers. Its own processes are signalled, or, with the mode "parent", it waits to be killed."""
+"""A training whose loader has workers. Its own processes are signalled, or, with the mode "parent" or "starting", it waits to be killed."""
 
 import multiprocessing
 import os
@@ -24,10 +24,20 @@ class Data:
         return torch.full((2,), float(i))
 
 
+def wait_for_another_parent(_):
+    parent = multiprocessing.parent_process().pid
+    while os.getppid() == parent:
+        time.sleep(0.05)
+
+
 def main():
     method = os.environ.get("METHOD", "fork")
     model = torch.nn.Linear(2, 1)
     run = trainstash.init(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.01))
+    if os.environ["MODE"] == "starting":
+        batches = iter(DataLoader(Data(False), 2, num_workers=2, multiprocessing_context=method, worker_init_fn=wait_for_another_parent))
+        print("workers", *(worker.pid for worker in batches._workers), flush=True)
+        time.sleep(3600)
     batches = iter(DataLoader(Data(False), 2, num_workers=2, multiprocessing_context=method))
     next(batches)
     print("workers", *(worker.pid for worker in batches._workers), flush=True)
