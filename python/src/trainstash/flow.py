@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 #: A name, or a name with attributes.
 Key = str
@@ -107,9 +107,14 @@ def reads_in(node: Optional[ast.AST]) -> List[Tuple[Key, int]]:
 
 
 class Flow:
-    """One walk over statements that are run once. ``done`` are keys that are surely bound; None: the end is not reached."""
+    """One walk over statements that are run once. ``done`` are keys that are surely bound; None: the end is not reached.
 
-    def __init__(self) -> None:
+    Args:
+        inner: Tells the names that a function of the script reads from outside of itself, by the function's name.
+    """
+
+    def __init__(self, inner: Callable[[Key], Iterable[Key]] = lambda _: ()) -> None:
+        self._inner = inner
         #: Read before they are surely bound here.
         self.exposed: Dict[Key, int] = {}
         #: Read by an assignment to themselves alone, before they are surely bound here.
@@ -138,6 +143,10 @@ class Flow:
         reads = looked_at(node)
         receivers = self._calls(reads, done) if reads.calls else ()
         for key, line in reads.keys:
+            for one in self._inner(key):
+                self.read.setdefault(one, line)
+                if not _is_done(one, done):
+                    self.exposed.setdefault(one, line)
             if key in own and key not in reads.given:
                 if not _is_done(key, done):
                     self.updated.setdefault(key, line)
@@ -245,14 +254,14 @@ class Flow:
 
     def _define(self, node: ast.stmt, done: Set[Key]) -> None:
         """Takes in a definition: a function reads what is outside of it whenever it is called."""
-        free, declared = _outside(node)
+        free, declared = outside(node)
         self.declared.update(declared)
         for key, line in free.items():
             self.read.setdefault(key, line)
         self._bind([node.name], node.lineno, done)  # type: ignore[attr-defined]
 
 
-def _outside(node: ast.stmt) -> Tuple[Dict[Key, int], Set[str]]:
+def outside(node: ast.stmt) -> Tuple[Dict[Key, int], Set[str]]:
     """Finds the names that a definition reads of the scopes around it, and those that it binds there. Kept with the node."""
     known = getattr(node, "trainstash_outside", None)
     if known is not None:

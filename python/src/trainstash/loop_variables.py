@@ -9,9 +9,10 @@ containers have.
 from __future__ import annotations
 
 import ast
-from typing import Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Set, Tuple
 
 from .flow import Flow, Key, key_of, prefixes, reads_in, root_of, targets_of
+from .function_reads import Functions
 from .syntax import (
     LOOPS,
     Loop,
@@ -40,6 +41,10 @@ _LOADERS = ("batches", "forever")
 _OF_RUN = ("epochs", "batches", "forever", "checkpoint")
 
 
+def _nothing(_: Key) -> FrozenSet[Key]:
+    return frozenset()
+
+
 class Found(NamedTuple):
     """A variable that starts again. ``line`` is where it is set before the loop, or the loop's own. ``unless``: expressions
     of which the number of batches read so far may be a multiple; then the variable comes out right."""
@@ -60,6 +65,7 @@ class Names:
         self.imported: Set[str] = set()
         #: Names that a function binds outside of itself, by the function's name.
         self.declared: Dict[str, Set[str]] = {}
+        self.functions = Functions()
         states: List[Tuple[ast.expr, List[Key]]] = []
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
@@ -68,12 +74,16 @@ class Names:
                 if is_init(node.value):
                     self.run.update(key for target in node.targets for key in targets_of(target))
                 elif isinstance(node.value, ast.Call):
+                    self.functions.made(node.targets, node.value)
                     states.append((node.value, [key for target in node.targets for key in targets_of(target)]))
             elif isinstance(node, ast.Import):
                 self.modules.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
                 self.imported.update(alias.asname or alias.name for alias in node.names)
+            elif isinstance(node, ast.ClassDef):
+                self.functions.add(node)
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                self.functions.add(node)
                 names = {name for one in node.body if isinstance(one, (ast.Global, ast.Nonlocal)) for name in one.names}
                 if names:
                     self.declared.setdefault(node.name, set()).update(names)
@@ -103,6 +113,8 @@ class Scope:
         self.parents: Dict[ast.AST, ast.AST] = {child: parent for parent in self.nodes for child in ast.iter_child_nodes(parent)}
         self.loops = sorted((one for one in self.nodes if isinstance(one, LOOPS)), key=lambda one: (one.lineno, -end_of(one)))
         arguments = getattr(node, "args", None)
+        # What functions read from outside are names of the module.
+        self._inner = names.functions.read_by if isinstance(node, ast.Module) else _nothing
         self.parameters = {inside.arg for inside in ast.walk(arguments) if isinstance(inside, ast.arg)} if arguments else set()
         self._statements = [one for one in self.nodes if isinstance(one, ast.stmt)]
         self._bindings: Dict[Key, List[ast.stmt]] = {}
@@ -128,7 +140,7 @@ class Scope:
         return known
 
     def _starting_again(self, loop: Loop) -> List[Found]:
-        body = Flow()
+        body = Flow(self._inner)
         targets = [] if isinstance(loop, ast.While) else targets_of(loop.target)
         if isinstance(loop, ast.While):
             body.use(loop.test, set())
@@ -277,7 +289,7 @@ class Scope:
 
     def _after(self, loop: Loop) -> Flow:
         """Collects what is read behind the loop, around enclosing loops once."""
-        flow = Flow()
+        flow = Flow(self._inner)
         done: Optional[Set[Key]] = set()
         node: ast.AST = loop
         while node is not self.node:
@@ -292,7 +304,7 @@ class Scope:
             if isinstance(parent, LOOPS):
                 if isinstance(parent, ast.While):
                     flow.use(parent.test, done or set())
-                again = Flow()
+                again = Flow(self._inner)
                 again.run(parent.body, {*(done or set()), *([] if isinstance(parent, ast.While) else targets_of(parent.target))})
                 flow.exposed.update({key: line for key, line in again.exposed.items() if key not in flow.exposed})
                 flow.read.update({key: line for key, line in again.exposed.items() if key not in flow.read})
