@@ -253,3 +253,9 @@ def test_code_that_a_round_has_left_behind_it_is_not_missed_by_a_resume(launcher
 
 def test_code_in_a_finally_is_missed_by_a_resume_from_before_it(launcher: Launcher, tmp_path: Path) -> None:
     expect_partial(launcher, tmp_path, "left_rounds", 7, "the rest of this round of the loop is skipped", HOW="finally")
+
+
+@pytest.mark.sample(count=1)
+@pytest.mark.parametrize("how", ["one layer", "all weights", "slots", "trained before"])
+def test_what_the_script_does_to_weights_on_its_way_to_the_place_leaves_no_trace(launcher: Launcher, tmp_path: Path, how: str) -> None:
+    expect_exact(launcher, tmp_path, "on_the_way", 37, HOW=how)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .best import Best
 from .boundary import Boundary
@@ -98,13 +98,14 @@ class Engine:
 
     # ---- the beginning ----
 
-    def restore(self, saved: Dict[str, Any], schedule: Optional[str], before: Optional[str] = None) -> None:
+    def restore(self, saved: Dict[str, Any], schedule: Optional[str], before: Optional[str] = None, again: Optional[Callable[[], Any]] = None) -> None:
         """Goes on from a checkpoint.
 
         Args:
             saved: The content of the checkpoint.
             schedule: The answer to a schedule of another length.
             before: Folder of the session that took it, where it is known: what that noted afterwards is compared.
+            again: Reads the checkpoint once more, if the script changes what was loaded on its way to the loop.
 
         Raises:
             ResumeError: Weights or optimizer state do not fit. Nothing was changed.
@@ -128,7 +129,8 @@ class Engine:
         for kind, name, why in [*losses, *self.tracked.differences()]:
             self.lose(kind, name, why)
         self._put_back = PutBack(own, (self.rank, self.world), self.random.generators(), self.lose)
-        self._put_back.note(self.tracked)
+        fresh = again and (lambda: self.tracked.restore(fit(again(), self.tracked, own["slots"], self.group), own["slots"], schedule))
+        self._put_back.note(self.tracked, fresh)
         self.random.resume(own, self.rank)
         self._put_back.after_init(self.seed, self.steps)
         for text in detours_of(own, self.steps):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from typing import Any, Dict, Mapping, Optional, Tuple, cast
 
@@ -76,7 +77,8 @@ def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group
         signals.release()
     engine = Engine(session if group.rank == 0 else None, launch, tracked, params, group, is_recorded)
     if saved is not None:
-        engine.restore(saved, wishes.schedule, _session_before(session, path))
+        again = functools.partial(_read, path) if path is not None and not group.several else None
+        engine.restore(saved, wishes.schedule, _session_before(session, path), again)
     engine.begin()
     if session is not None and elastic.attempt() > 0:
         where = f"from step {engine.steps:,}" if saved is not None else "from the beginning: there was no checkpoint yet"

@@ -3,10 +3,11 @@ draws, sets or steps on its way there came out the same way in the first launch,
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from . import rng
 from .gradients import Gradients
+from .kinds import kind_of
 from .state import States, copied
 from .tracked import Tracked, is_model, is_optimizer
 
@@ -38,6 +39,9 @@ class PutBack:
             lost("random", "random numbers of each process", why)
         self._small: Dict[str, Any] = {}
         self._rates: Dict[str, Any] = {}
+        # How often the tensors of each object had been written to.
+        self._written: Dict[str, Any] = {}
+        self._again: Optional[Callable[[], Any]] = None
 
     def after_init(self, seed: int, step: int) -> None:
         """Sets the random numbers, so that what is drawn between ``init`` and the loop comes out as in the first launch."""
@@ -46,9 +50,16 @@ class PutBack:
         elif "rng_begin" in self._own:
             self._random(self._own["rng_begin"])
 
-    def note(self, tracked: Tracked) -> None:
-        """Remembers the small parts of the tracked objects as they are after they were restored."""
+    def note(self, tracked: Tracked, again: Optional[Callable[[], Any]]) -> None:
+        """Remembers the small parts of the tracked objects as they are after they were restored.
+
+        Args:
+            tracked: These objects.
+            again: Reads the checkpoint once more and loads all of them, if the script has written to the large parts.
+        """
+        self._again = again
         for name, value in tracked.objects.items():
+            self._written[name] = _writes(value)
             if is_optimizer(value):
                 self._rates[name] = options_of(value)
             elif not is_model(value) and hasattr(value, "state_dict"):
@@ -84,18 +95,47 @@ class PutBack:
             self._lost("random", f"random numbers of {name}", why)
 
     def _tracked(self, tracked: Tracked) -> List[str]:
-        changed: List[str] = []
+        changed = self._large(tracked)
         for name, saved in self._small.items():
             value = tracked.objects.get(name)
             if value is not None and saved and not _is_same(_plain_state(value), saved):
                 value.load_state_dict({**value.state_dict(), **copied(saved)})
-                changed.append(name)
+                changed += [name] if name not in changed else []
         for name, options in self._rates.items():
             if not _is_same(options_of(tracked.objects[name]), options):
-                changed.append(name)
+                changed += [name] if name not in changed else []
                 for group, known in zip(tracked.objects[name].param_groups, options):
                     group.update(known)
         return changed
+
+
+    def _large(self, tracked: Tracked) -> List[str]:
+        """Loads weights and slots once more that the script has written to on its way."""
+        changed = [name for name, known in self._written.items() if name in tracked.objects and _writes(tracked.objects[name]) != known]
+        try:
+            if changed and self._again is not None:
+                self._again()
+                self._written = {name: _writes(value) for name, value in tracked.objects.items()}
+                return changed
+        except Exception as error:
+            self._lost("weights", ", ".join(changed), f"the script changed it on its way to the loop, and it cannot be loaded again: {error}")
+            return []
+        for name in changed:
+            self._lost(kind_of(tracked.objects[name]), name, "the script changed it on its way from init to the loop")
+        return []
+
+
+def _writes(value: Any) -> Any:
+    """Counts how often the tensors of a network or an optimizer were written to; None for anything else."""
+    try:
+        if is_optimizer(value):
+            slots = [slot for one in value.state.values() for slot in one.values()]
+            return len(value.state), sum(getattr(slot, "_version", 0) for slot in slots)
+        if is_model(value):
+            return sum(getattr(one, "_version", 0) for one in [*value.parameters(), *value.buffers()])
+    except Exception:
+        return None
+    return None
 
 
 def options_of(optimizer: Any) -> List[Dict[str, Any]]:
