@@ -68,6 +68,12 @@ def test_modes_and_groups_are_put_back_and_pure_values_computed_again(launcher: 
     assert differences(whole, resumed) == []
 
 
+def test_a_group_that_an_epoch_adds_at_its_beginning_is_added_once(launcher: Launcher, tmp_path: Path) -> None:
+    whole, killed, resumed = Training(launcher, tmp_path, "changed_while_training", NEVER, HOW="group of an epoch").pair(20)
+    assert "that twice" in killed.newest().missing
+    assert [one for one in differences(whole, resumed) if not one.startswith(".trainstash.detours")] == []
+
+
 def test_the_epoch_that_a_function_reads_is_no_hidden_state(launcher: Launcher, tmp_path: Path) -> None:
     whole, killed, resumed = Training(launcher, tmp_path, "epoch_of_the_outer_loop", NEVER).pair(40)
     assert (killed.newest().grade, killed.newest().missing) == ("complete", "")

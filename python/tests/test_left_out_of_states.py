@@ -9,7 +9,8 @@ import pytest
 from pairs import NEVER, Launcher, Training, differences
 
 KINDS = {
-    "average": "`average.n` starts again", "replaced network": "`teacher` was not given to init", "hidden of a layer": "`model.4.hidden`",
+    "average": "`average.n` starts again", "replaced network": "`teacher` was not given to init", "tracked and replaced network": "`teacher` was not given to init",
+    "optimizer inside": "`optimizer.base.state`", "hidden of a layer": "`model.4.hidden`",
     "hidden that is made late": "`model.4.hidden`", "weights of a sampler": "`sampler.weights` of its sampler changes",
     "part of the data": "`indices[0]` of its data set changes", "data": "tensors[0]`",
 }  # fmt: skip

@@ -49,8 +49,9 @@ class Bystanders:
     def note(self, frame: FrameType, names: List[Key]) -> None:
         """Notes how the objects are in the first round of the loop."""
         for name, value in values_of(frame, names).items():
-            if not self._is_covered(value):
-                self._first.setdefault((frame.f_code, name), _fingerprint(value))
+            covered = self._is_covered(value)
+            if not covered or is_model(value):
+                self._first.setdefault((frame.f_code, name), _COVERED if covered else _fingerprint(value))
 
     def lost(self, frame: FrameType, names: List[Key], made_anew: Set[Key], across: bool, line: Optional[str]) -> List[Lost]:
         """Finds the objects whose state a checkpoint does not have.
@@ -70,6 +71,8 @@ class Bystanders:
             is_made_anew = name.partition(".")[0] in made_anew
             if is_made_anew and isinstance(first, _OfNetwork):
                 first = first._replace(which=_identity(value))
+            elif is_made_anew and first is _COVERED:
+                first = None
             one = self._judge(name, value, first, is_made_anew and across)
             if one is not None:
                 found.append(one._replace(line=line))
@@ -251,6 +254,8 @@ class _Missing:
 
 
 _MISSING = _Missing()
+#: The fingerprint of a network that a checkpoint holds: another one under its name is not held.
+_COVERED = _Missing()
 
 
 def _reads_batches(value: Any, depth: int = 3) -> bool:

@@ -153,13 +153,33 @@ def grow_groups(optimizer: Any, saved: Mapping[str, Any], slots: Optional[List[O
         parameters = dict(model.named_parameters())
         known.update({f"{name}.{plain}": parameters[path] for plain, path in names.items()})
     at = sum(sizes[: len(own)])
+    added: List[Set[int]] = []
     if any(slot not in known for slot in slots[at:]):
         return
     for group in groups[len(own) :]:
         size = len(group["params"])
         options = {key: value for key, value in group.items() if key != "params"}
-        optimizer.add_param_group({**options, "params": [known[str(slot)] for slot in slots[at : at + size]]})
+        parameters_of_group = [known[str(slot)] for slot in slots[at : at + size]]
+        optimizer.add_param_group({**options, "params": parameters_of_group})
+        added.append(set(map(id, parameters_of_group)))
         at += size
+    _take_once_more(optimizer, added)
+
+
+def _take_once_more(optimizer: Any, added: List[Set[int]]) -> None:
+    """Lets the script add these groups as well: a resume from inside of an epoch does its beginning again."""
+    add = optimizer.add_param_group
+
+    def add_param_group(group: Dict[str, Any]) -> None:
+        given = group["params"] if not isinstance(group["params"], set) else list(group["params"])
+        parameters = [given] if hasattr(given, "requires_grad") else list(given)
+        same = {id(one[1] if isinstance(one, tuple) else one) for one in parameters}
+        if same in added:
+            added.remove(same)
+        else:
+            add({**group, "params": parameters})
+
+    optimizer.add_param_group = add_param_group
 
 
 def check_optimizer(

@@ -17,6 +17,7 @@ _HOOKS_OF_OPTIMIZERS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks
 _HOOKS_OF_TENSORS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 # Values that a network of a library may count in, and those that one of the script may.
 _NUMBERS = (bool, int, float)
+_COUNTS = (bool, int, float, list, dict)
 _SCALARS = (bool, int, float, complex, str, bytes, range, type(None))
 
 # Attributes that compilers and wrappers put on networks while they run.
@@ -108,6 +109,9 @@ def parts_of(name: str, value: Any, attributes: Mapping[str, Any], is_tracked: b
     """Lists what the ``state_dict`` of an optimizer or a schedule leaves out; of one that is not tracked, and of a network, all."""
     if not is_tracked:
         yield from ((f"{name}.{key}", attributes[key]) for key in ("param_groups", "last_epoch") if key in attributes)
+        if isinstance(attributes.get("state"), dict):
+            slots = [slot for one in attributes["state"].values() if isinstance(one, dict) for slot in one.values()]
+            yield f"{name}.state", sum(int(one._version) for one in slots if is_tensor(one))
         for held in ("_parameters", "_buffers"):
             yield from ((f"{name}.{key}", item) for key, item in (attributes.get(held) or {}).items())
     yield from _hooks(name, attributes)
@@ -128,7 +132,7 @@ def kept_attributes(value: Any, attributes: Mapping[str, Any]) -> Mapping[str, A
     if not is_users_class(type(value)):
         return {key: item for key, item in attributes.items() if isinstance(item, _NUMBERS) and key[0] != "_"}
     inherited = _inherited_attributes(type(value))
-    return {key: item for key, item in sorted(attributes.items()) if key not in inherited and isinstance(item, (bool, int, float, list, dict))}
+    return {key: item for key, item in sorted(attributes.items()) if key not in inherited and (isinstance(item, _COUNTS) or is_of_torch(item))}
 
 
 def of_classes(value: Any, attributes: Mapping[str, Any]) -> _Parts:

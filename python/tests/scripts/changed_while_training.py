@@ -95,7 +95,7 @@ WAYS = {"lru": lambda: of_weights(0), "pure": lambda: holder.pure + of_key(run.s
 work = WAYS.get(HOW, lambda: 0)
 if HOW == "optimizer":
     optimizer = Growing(model.parameters())
-if HOW in ("group", "group of another"):
+if HOW.startswith("group"):
     optimizer = torch.optim.AdamW([one for one in model.parameters() if one is not late], lr=0.01)
 run = trainstash.init(model=model, optimizer=optimizer)
 
@@ -116,6 +116,8 @@ def change():
 
 
 for epoch in run.epochs(3):
+    if HOW == "group of an epoch" and epoch == 1:
+        optimizer.add_param_group({"params": (one for one in [late]), "lr": 0.1})
     for x, i in run.batches(loader(dataset())):
         if run.steps == AT:
             change()

@@ -71,7 +71,21 @@ class Recurrent(torch.nn.Module):
         return 1 / (1 + size)
 
 
+class Sharpness(torch.optim.Optimizer):
+    """An optimizer around another, whose slots its ``state_dict`` leaves out."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, {"lr": 0.01})
+        self.base = torch.optim.SGD(self.param_groups, lr=0.01, momentum=0.9)
+        self.param_groups = self.base.param_groups
+
+    def step(self, closure=None):
+        return self.base.step()
+
+
 model.append(Recurrent())
+if HOW == "optimizer inside":
+    optimizer = Sharpness(model.parameters())
 data = dataset()
 sampler = WeightedRandomSampler(torch.ones(64), 64)
 part = Subset(data, list(range(48)))
@@ -87,19 +101,19 @@ def brighten(data):
     data.tensors[0].mul_(1.1)
 
 
-run = trainstash.init(model=model, optimizer=optimizer, average=average)
+run = trainstash.init(model=model, optimizer=optimizer, average=average, **({"teacher": teacher} if HOW.startswith("tracked") else {}))
 for epoch in run.epochs(4):
     for x, i in run.batches(batches):
         optimizer.zero_grad()
         loss = (model(x) - x).pow(2).mean()
-        if HOW == "replaced network":
+        if HOW.endswith("replaced network"):
             loss = loss + (model(x) - teacher(x).detach()).pow(2).mean()
         loss.backward()
         optimizer.step()
         average.update(model)
         run.step(loss=loss)
         after(run, i.tolist(), loss.item())
-    if HOW == "replaced network":
+    if HOW.endswith("replaced network"):
         teacher = copy.deepcopy(model).eval()
     elif HOW == "copy for a look":
         look = copy.deepcopy(model).eval()
