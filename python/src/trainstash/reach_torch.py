@@ -78,7 +78,7 @@ class Networks:
                     continue
                 if type(item) in (_SCALARS if own else _NUMBERS):
                     plain[key] = item
-                elif own and getattr(item, "grad_fn", None) is None and not is_made_once(module, key):
+                elif own and getattr(item, "grad_fn", None) is None and not is_made_once(module, key) and not _is_own_method(module, key, item):
                     # What is computed from parameters, such as a pruned weight, is computed again.
                     plain[key] = type(item)
                     yield f"{self._name(number)}.{key}", item
@@ -103,6 +103,11 @@ class Networks:
     def _name(self, number: int) -> str:
         outer, key = self._places[number]
         return key if outer == 0 else f"{self._name(outer)}.{key}"
+
+
+def _is_own_method(module: Any, key: str, item: Any) -> bool:
+    """Tells a method of the class that was put back as an attribute, as Lightning does with ``forward`` of a network in DDP."""
+    return getattr(item, "__self__", None) is module and getattr(item, "__func__", None) is getattr(type(module), key, None)
 
 
 def parts_of(name: str, value: Any, attributes: Mapping[str, Any], is_tracked: bool) -> _Parts:
