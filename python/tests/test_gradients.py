@@ -84,3 +84,16 @@ def test_gradients_that_the_script_makes_of_the_old_ones_are_kept(launcher: Laun
 @pytest.mark.parametrize("kill", [2, 4, 18])
 def test_gradients_that_are_all_cleared_for_each_step_are_not_kept(launcher: Launcher, tmp_path: Path, kill: int) -> None:
     assert of_script(launcher, tmp_path, "partly_cleared", kill, "all") == set()
+
+
+def test_a_checkpoint_whose_gradients_were_needed_after_all_is_followed_by_one_that_has_them(launcher: Launcher, tmp_path: Path) -> None:
+    training = Training(launcher, tmp_path, "missed_gradients", NEVER)
+    whole = training.launch()
+    killed = training.launch(KILL=6, CHECKPOINT_AT=3, CHECKPOINT=0)
+    newest = killed.newest()
+    # That of step 3 lacks them; the fourth step does not clear them.
+    assert newest.facts["step"] == 4
+    assert any(key.startswith(".trainstash.gradients") for key in newest.state())
+    # The undisturbed one never had to find out; all else is equal.
+    found = differences(whole, training.launch(resume=newest))
+    assert [key for key in found if not key.startswith((".trainstash.clears_gradients", ".trainstash.gradients"))] == []
