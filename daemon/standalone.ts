@@ -22,7 +22,7 @@ import { AGAIN_CODE } from '../protocol/task.ts';
 import { liveOnce } from '../runner/node/life.ts';
 import { SessionDirectory } from '../session/directory.ts';
 import { readPrinted } from '../session/printed.ts';
-import { signalRunner } from '../session/watch.ts';
+import { signalRunner } from '../session/processes.ts';
 import { backendsOf } from './backend-selection/backends.ts';
 import { findProject, readHead } from './code/project.ts';
 import { findJob, readConfig } from './runs/config.ts';

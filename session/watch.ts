@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { isLocked } from '../base/lock.ts';
 import { watchFolders } from '../base/watch.ts';
 import { isError } from '../protocol/errors.ts';
-import { bootId, type SessionDirectory, startTimeOf } from './directory.ts';
+import { bootId, type SessionDirectory } from './directory.ts';
 
 /** Interval of looks where file events do not arrive (network and pass-through file systems). */
 const POLL_MS = 1_000;
@@ -80,28 +80,6 @@ export function isAlive(directory: SessionDirectory): boolean {
 export function isFromEarlierBoot(directory: SessionDirectory): boolean {
   const record = directory.process();
   return record !== null && record.host === hostname() && record.bootId !== bootId();
-}
-
-/** Signals the runner's process group, if the pid is still that process. Returns whether it did. */
-export function signalRunner(directory: SessionDirectory, signal: NodeJS.Signals): boolean {
-  const record = directory.process();
-  if (!record || record.host !== hostname() || record.bootId !== bootId()) return false;
-  // The command first: the end of its runner would only hang up its terminal.
-  const reached = [record.child, record].map((target) => target !== null && signalGroup(target, signal));
-  return reached.some(Boolean);
-}
-
-function signalGroup({ pid, startTime }: { pid: number; startTime: string | null }, signal: NodeJS.Signals): boolean {
-  if (startTime !== null && startTimeOf(pid) !== startTime) return false;
-  for (const target of [-pid, pid]) {
-    try {
-      process.kill(target, signal);
-      return true;
-    } catch {
-      // Not a group leader, or already gone.
-    }
-  }
-  return false;
 }
 
 /** Waits for the end of a session. `childExit` settles when the process that was started here exits. */

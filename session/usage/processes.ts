@@ -43,9 +43,9 @@ export function processesUse(leader: number, proc = '/proc'): ProcessesUse | nul
 }
 
 /** Parses a line of /proc/PID/stat. The name in parentheses may itself hold spaces and parentheses. */
-export function fieldsOf(stat: string): { session: number; ticks: number } {
+export function fieldsOf(stat: string): { state: string; group: number; session: number; ticks: number } {
   const after = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  // Fields 6 and 14 to 17 of proc(5): session, utime, stime, cutime, cstime.
+  // Fields 3, 5, 6 and 14 to 17 of proc(5): state, pgrp, session, utime, stime, cutime, cstime.
   const ticks = [11, 12, 13, 14].reduce((sum, at) => sum + Number(after[at] ?? 0), 0);
-  return { session: Number(after[3]), ticks };
+  return { state: after[0] ?? '', group: Number(after[2]), session: Number(after[3]), ticks };
 }

@@ -265,11 +265,14 @@ export class Editor {
   /** Finds a notification as a toast or in the list of all: only three toasts are shown at a time. */
   async notification(text: string | RegExp): Promise<Locator> {
     const shown = this.toast(text);
-    if (await shows(shown, 5_000)) return shown;
-    await this.palette('Notifications: Show Notifications');
-    const listed = this.page.locator('.notifications-center .notification-list-item', { hasText: text });
-    await listed.waitFor();
-    return listed;
+    const center = this.page.locator('.notifications-center');
+    const listed = center.locator('.notification-list-item', { hasText: text });
+    return until(`a notification says ${text}`, async () => {
+      if (await shows(shown.or(listed).first(), 5_000)) return (await shown.isVisible()) ? shown : listed;
+      // The list closes when something else takes the focus, or when it has become empty.
+      if (!(await center.isVisible())) await this.palette('Notifications: Show Notifications');
+      return false;
+    });
   }
 
   /** Finds the open page of ours that shows this text. */
@@ -306,7 +309,7 @@ function hides(locator: Locator, timeout: number): Promise<boolean> {
 }
 
 /** Tells whether an action came about in its time. */
-function did(action: Promise<void>): Promise<boolean> {
+export function did(action: Promise<unknown>): Promise<boolean> {
   return action.then(
     () => true,
     () => false,

@@ -37,7 +37,8 @@ for index in $(cat "$folder/indices"); do
     pid=\${file##*/}
     kill -0 "$pid" 2>/dev/null || continue
     started=$(cat "$file")
-    [ -z "$started" ] || case "$(cat "/proc/$pid/stat" 2>/dev/null)" in *" $started "*) ;; *) continue ;; esac
+    # A dead process that nobody has collected holds no memory.
+    [ -z "$started" ] || case "$(cat "/proc/$pid/stat" 2>/dev/null)" in *") Z "*) continue ;; *" $started "*) ;; *) continue ;; esac
     used=$size
     case "$*" in *compute-apps*) echo "GPU-$index-fake, $pid";; esac
   done

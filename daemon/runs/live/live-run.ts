@@ -12,9 +12,9 @@ import {
 } from '../../../protocol/session.ts';
 import { counted } from '../../../protocol/words.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../../../session/directory.ts';
+import { signalRunner, untilGone } from '../../../session/processes.ts';
 import { reachedStep } from '../../../session/reached.ts';
 import { sweepSession } from '../../../session/sweep.ts';
-import { signalRunner } from '../../../session/watch.ts';
 import type { TakenEvents } from '../../store/catalog/events.ts';
 import { withSummary } from '../../store/catalog/points.ts';
 import type { RunChange, RunFields } from '../../store/catalog/run-change.ts';
@@ -157,12 +157,14 @@ export class LiveRun {
     return this.isBeginning ? { forPackage: true } : {};
   }
 
-  /** Kills the trainer; settles when the run has ended. */
+  /** Kills the trainer; settles when the run has ended and its devices are free. */
   async kill(): Promise<void> {
     this.#forced = true;
+    const record = this.follower.directory.process();
     if (this.#events.away) await this.#events.away.kill();
     else signalRunner(this.follower.directory, 'SIGKILL');
     await this.follower.finished;
+    await untilGone(record);
   }
 
   update(set: RunFields): Promise<Run> {

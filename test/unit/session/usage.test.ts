@@ -97,7 +97,7 @@ test('processes are those of the session, whatever their names are, and what the
   expect(processesUse(10, folder)).toEqual({ cpuSeconds: 3, memoryBytes: (30 + 10 + 20) * 4096 });
   expect(processesUse(99, folder)).toBeNull();
   expect(processesUse(10, join(folder, 'none'))).toBeNull();
-  expect(fieldsOf('7 (x) R 1 7 5 0 0 0 0 0 0 0 1 2 3 4 20')).toEqual({ session: 5, ticks: 10 });
+  expect(fieldsOf('7 (x) R 1 7 5 0 0 0 0 0 0 0 1 2 3 4 20')).toEqual({ state: 'R', group: 7, session: 5, ticks: 10 });
 });
 
 test('a long session has fewer samples per hour and never too many; half a line is left out', () => {
