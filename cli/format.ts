@@ -33,9 +33,15 @@ export interface Column<T> {
   title: string;
   cell(row: T): string;
   right?: boolean;
-  /** True if the column may be shortened when the table is too wide; `end`: its end is kept, since it tells entries apart. */
-  flexible?: boolean | 'end';
+  /**
+   * True if the column may be shortened when the table is too wide; `end`: its end is kept, since it tells entries apart; `wrap`: what
+   * does not fit goes on in the next line, for the last column, whose text a person needs whole.
+   */
+  flexible?: boolean | 'end' | 'wrap';
 }
+
+/** Least width of a column that wraps: sentences in a narrower one are hard to read. */
+const WRAPPED_MIN = 24;
 
 /** Returns the lines of a table that fits into `width` columns; columns without content are left out. */
 export function table<T>(rows: readonly T[], columns: readonly Column<T>[], width: number): string[] {
@@ -47,7 +53,8 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[], widt
   );
   const flexible = used.findIndex((i) => columns[i]!.flexible);
   const excess = widths.reduce((a, b) => a + b, 0) + 2 * (used.length - 1) - width;
-  if (flexible >= 0 && excess > 0) widths[flexible] = Math.max(8, widths[flexible]! - excess);
+  const wraps = flexible >= 0 && columns[used[flexible]!]!.flexible === 'wrap';
+  if (flexible >= 0 && excess > 0) widths[flexible] = Math.max(wraps ? WRAPPED_MIN : 8, widths[flexible]! - excess);
   const line = (texts: string[]) =>
     texts
       .map((text, at) => fit(text, widths[at]!, columns[used[at]!]!))
@@ -55,12 +62,20 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[], widt
       .trimEnd();
   return [
     paint('dim', line(used.map((i) => columns[i]!.title))),
-    ...cells.map((row) => line(used.map((i) => row[i]!))),
+    ...cells.flatMap((row) => {
+      const texts = used.map((i) => row[i]!);
+      if (!wraps) return [line(texts)];
+      return wrapped(texts[flexible]!, widths[flexible]!).map((part, at) =>
+        line(texts.map((text, i) => (i === flexible ? part : at === 0 ? text : ''))),
+      );
+    }),
   ];
 }
 
 function fit(text: string, width: number, { right, flexible }: Pick<Column<never>, 'right' | 'flexible'>): string {
   const length = columnsOf(text);
+  // A word that is wider than its column, such as a path, is kept whole.
+  if (length > width && flexible === 'wrap') return text;
   if (length > width) {
     const characters = [...new Intl.Segmenter().segment(stripVTControlCharacters(text))].map(({ segment }) => segment);
     const cut =

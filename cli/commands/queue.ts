@@ -1,6 +1,13 @@
 /** The command that shows the queue and the devices of this machine, and changes them. */
-import { demandWords } from '../../protocol/devices.ts';
-import { type QueuedRun, type QueueState, queueChange, queueList } from '../../protocol/messages/queue.ts';
+import { demandWords, type GpuDemand } from '../../protocol/devices.ts';
+import type { Run } from '../../protocol/domain.ts';
+import {
+  type AwayRun,
+  type QueuedRun,
+  type QueueState,
+  queueChange,
+  queueList,
+} from '../../protocol/messages/queue.ts';
 import { bytes, counted } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
@@ -78,7 +85,9 @@ function changeOf({ args }: Context) {
 }
 
 function queueLines(state: QueueState, root: string, width: number): string[] {
-  const { devices, queued, problem } = state;
+  const { devices, queued, away, problem } = state;
+  // Those that come back go before all that is not urgent.
+  const waiting = [...queued.filter((one) => one.urgent), ...away, ...queued.filter((one) => !one.urgent)];
   return [
     ...(problem === null ? [] : [paint('yellow', `! nvidia-smi fails: ${safe(problem)}`)]),
     ...(devices.length === 0
@@ -94,26 +103,41 @@ function queueLines(state: QueueState, root: string, width: number): string[] {
               title: 'MEMORY',
               cell: (one) => (one.totalBytes > 0 ? `${bytes(one.usedBytes)} of ${bytes(one.totalBytes)}` : ''),
             },
-            { title: 'USED BY', cell: (one) => safe(one.runs.join(', ') || one.taken || 'nobody'), flexible: true },
+            { title: 'USED BY', cell: (one) => safe(one.runs.join(', ') || one.taken || 'nobody'), flexible: 'wrap' },
           ],
           width,
         )),
     '',
     ...(state.paused ? [paint('yellow', '! The queue is paused: `trainstash queue --continue`.')] : []),
     ...(state.width > 1 ? [`Up to ${counted(state.width, 'run')} use a device at once.`] : []),
-    ...(queued.length === 0
+    ...(waiting.length === 0
       ? ['Nothing is queued.']
       : table(
-          queued,
+          waiting,
           [
             { title: 'RUN', cell: (one) => `#${one.run.number}` },
-            { title: 'NAME', cell: (one) => safe(one.root === root ? one.run.name : `${one.run.name} in ${one.root}`) },
-            { title: 'WANTS', cell: (one) => demandWords(one.gpu) },
-            { title: 'STATE', cell: (one) => safe(stateOf(one)), flexible: true },
+            { title: 'NAME', cell: (one) => safe(one.run.name) },
+            { title: 'WANTS', cell: (one) => demandWords('phase' in one ? held(one.run) : one.gpu) },
+            { title: 'STATE', cell: (one) => safe(textOf(one, root)), flexible: 'wrap' },
           ],
           width,
         )),
   ];
+}
+
+/** Returns what a run comes back to: the devices that it was given. */
+function held({ devices, gpu }: Run): GpuDemand | undefined {
+  return devices?.length ? [...devices] : gpu;
+}
+
+function textOf(one: AwayRun | QueuedRun, root: string): string {
+  const state = 'phase' in one ? awayState(one) : stateOf(one);
+  return one.root === root ? state : `in ${one.root}: ${state}`;
+}
+
+function awayState({ run, for: urgent, phase }: AwayRun): string {
+  if (phase === 'leaving') return `moves off its GPU for ${urgent}`;
+  return phase === 'returning' ? `moves back to its GPU, after ${urgent}` : run.reason;
 }
 
 function stateOf({ run, urgent, priority }: QueuedRun): string {

@@ -4,6 +4,7 @@
  */
 import type { GpuDemand } from '../../protocol/devices.ts';
 import type { Run } from '../../protocol/domain.ts';
+import type { AwayRun } from '../../protocol/messages/queue.ts';
 import {
   allocate,
   chooseInterruptions,
@@ -182,6 +183,13 @@ export class DeviceQueue {
       .sort((a, b) => byTurn(a.entry, b.entry));
   }
 
+  /** Live runs that are off their GPUs for urgent ones. */
+  get away(): AwayRun[] {
+    return this.#projects().flatMap(({ place, runs }) =>
+      runs.moves.all.map(({ run, record }) => ({ root: place.root, run, for: record.byName, phase: record.phase })),
+    );
+  }
+
   async #startNext(): Promise<void> {
     await this.look();
     const reserved = new Set<number>();
@@ -221,10 +229,14 @@ export class DeviceQueue {
   async #moveBack(reserved: ReadonlySet<number>): Promise<void> {
     for (const { project, record } of await this.#moving.waiting()) {
       const own = this.holders().find(({ run }) => run === record.run);
-      if (!own || (await this.#pendingUrgent(record.by))) continue;
+      if (!own) continue;
+      const { moves } = project.runs;
       const { devices, gpu } = own.record;
       const situation = this.situation(reserved, undefined, record.run);
-      if (allocate(situation, devices?.length ? [...devices] : gpu).granted) project.runs.moves.back(record.run);
+      const grant = allocate(situation, devices?.length ? [...devices] : gpu);
+      if (await this.#pendingUrgent(record.by)) await moves.explain(record.run, null);
+      else if (grant.granted) moves.back(record.run);
+      else await moves.explain(record.run, grant.waits);
     }
   }
 

@@ -46,6 +46,7 @@ export async function queueState(device: DeviceQueue): Promise<QueueState> {
     problem: device.problem,
     ...device.settings.current,
     queued,
+    away: device.away,
   };
 }
 
@@ -97,7 +98,10 @@ async function entryOf({ store, runs }: OpenProject, query: string): Promise<Que
   const run = await store.findRun(query);
   const entry = runs.queued.entries.find((one) => one.run === run.id);
   if (entry) return entry;
-  throw new TrainstashError('wrongStatus', `${run.name} is ${run.status}, and not in the queue. Nothing was changed.`, {
+  const where = runs.moves.isAway(run.id)
+    ? 'is off its GPU, and comes back before all that is not urgent'
+    : `is ${run.status}, and not in the queue`;
+  throw new TrainstashError('wrongStatus', `${run.name} ${where}. Nothing was changed.`, {
     run: run.id,
     status: run.status,
     allowed: ['queued'],

@@ -20,6 +20,17 @@ export interface QueuedRun {
   interruptedFor: string | null;
 }
 
+/** A live run that cannot save on request, and that was moved off its GPU for an urgent one. */
+export interface AwayRun {
+  root: string;
+  /** Its `reason` says what it waits for. */
+  run: Run;
+  /** Name of the urgent run that it made way for. */
+  for: string;
+  /** `away`: it waits to be moved back. `stuck`: it did not come back, and is tried again. */
+  phase: 'leaving' | 'away' | 'returning' | 'stuck';
+}
+
 export interface QueueState {
   devices: DeviceState[];
   /** Why the GPUs are unknown; null: they are known, or there are none. */
@@ -29,6 +40,8 @@ export interface QueueState {
   paused: boolean;
   /** Queued runs of all projects, in the order in which they start. */
   queued: QueuedRun[];
+  /** Runs of all projects that are off their GPUs, and come back before any queued run that is not urgent. */
+  away: AwayRun[];
 }
 
 export const queueList = request<QueueState>()('queue/list', v.object({ root }));

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import type { Run } from '../../protocol/domain.ts';
+import { queueList } from '../../protocol/messages/queue.ts';
 import { runList, runPause, runStop } from '../../protocol/messages/run.ts';
 import { start } from '../support/commands.ts';
 import { type Fixture, kill, makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
@@ -49,6 +50,7 @@ const told = async (client: Client, fixture: Machine, run: Run, code: string) =>
   (await runOf(client, fixture, run)).notices.find((notice) => notice.code === code);
 const untilTold = (client: Client, fixture: Machine, run: Run, code: string) =>
   until(`it says ${code}`, () => told(client, fixture, run, code));
+const listed = async (fixture: Machine) => (await fixture.cli('queue')).stdout.replace(/\s+/g, ' ');
 const untilSteps = (fixture: Machine, name: string, more = 1) => {
   const before = stepsOf(fixture, name);
   return until(`${name} makes steps`, () => stepsOf(fixture, name) >= before + more);
@@ -77,6 +79,7 @@ describe.skipIf(!PYTHON)('a run that cannot save on request', () => {
       status: 'running',
       reason: expect.stringContaining('moved off its GPU for plain_gpu #3'),
     });
+    expect(await listed(fixture)).toMatch(/#1 .* moved off its GPU for plain_gpu #3, and goes on after it #2 /);
     const steps = stepsOf(fixture, 'a');
     await untilSteps(fixture, 'u', 10);
     expect(stepsOf(fixture, 'a')).toBe(steps);
@@ -171,9 +174,14 @@ describe.skipIf(!PYTHON)('a run that cannot save on request', () => {
     expect(second.status).toBe('queued');
     end(fixture, 'u');
     await untilBegun(fixture, 'v');
-    expect((await runOf(client, fixture, first)).reason).toContain('moved off its GPU');
+    const waits = 'moved off its GPU, and waits for GPU 0: GPU 0 is held by plain_gpu #3';
+    await until('it says so', async () => (await runOf(client, fixture, first)).reason === waits);
+    expect((await client.request(queueList, { root: fixture.root })).away).toMatchObject([
+      { run: { id: first.id, reason: waits }, phase: 'away' },
+    ]);
     end(fixture, 'v');
     await untilTold(client, fixture, first, 'movedBack');
+    expect((await client.request(queueList, { root: fixture.root })).away).toEqual([]);
     expect(fixture.mover.actions()).toEqual(['lock', 'checkpoint', 'restore', 'unlock']);
     end(fixture, 'a');
     expect(await untilStatus(client, fixture, first.id, 'completed')).toMatchObject({ sessions: 1 });
@@ -261,6 +269,7 @@ describe.skipIf(!PYTHON)('a run that cannot save on request', () => {
     end(fixture, 'u');
     const notice = await untilTold(client, fixture, first, 'notMovedBack');
     expect(notice.text).toContain('Its checkpoints are safe');
+    expect(await listed(fixture)).toMatch(/#1 .* it did not come back to its GPU/);
     mended();
     await until('it makes steps', async () => stepsOf(fixture, 'a') > 3 && fixture.gpus.users(0).length === 1, 30_000);
     await untilTold(client, fixture, first, 'movedBack');

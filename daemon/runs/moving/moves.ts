@@ -11,7 +11,7 @@ import type { LiveRun } from '../live/live-run.ts';
 import { askToStop } from '../live/stop.ts';
 import { mobiles, moveBack, moveOff, whyNotRunning } from './mover.ts';
 import { type MoveRecord, MoveRecords } from './records.ts';
-import { backNotice, moverIn, notBackNotice, offNotice, offReason } from './words.ts';
+import { backNotice, moverIn, notBackNotice, offNotice, offReason, offReasonAfter } from './words.ts';
 
 /** Interval of tries to move a run back that did not come. */
 const AGAIN_MS = 10_000;
@@ -40,6 +40,14 @@ export class Moves {
 
   get size(): number {
     return this.#records.all.length;
+  }
+
+  /** Lists the live runs that are off their devices, or on the way. */
+  get all(): { run: Run; record: MoveRecord }[] {
+    return this.#records.all.flatMap((record) => {
+      const live = this.#setup.launcher.find(record.run);
+      return live && this.#of(record.run) ? [{ run: live.run, record }] : [];
+    });
   }
 
   /** True while a live run holds no device. */
@@ -148,6 +156,16 @@ export class Moves {
       await this.#tellNotBack(live, (error as Error).message);
       return `${why}, and it did not come back: ${(error as Error).message}`;
     }
+  }
+
+  /** Says what a run waits for that is off its devices. `waits` null: the urgent run is still to end. */
+  async explain(run: string, waits: string | null): Promise<void> {
+    const live = this.#setup.launcher.find(run);
+    const record = this.#of(run);
+    // A pause or a stop that waits has said more.
+    if (!live || record?.phase !== 'away' || record.wish !== null) return;
+    const reason = waits === null ? offReason(record) : offReasonAfter(waits);
+    if (live.run.reason !== reason) await live.update({ reason });
   }
 
   /** Moves a run back to its devices, which are its own from now on. Does not wait for it. */

@@ -19,6 +19,11 @@ export function offReason({ byName }: MoveRecord): string {
   return `moved off its GPU for ${byName}, and goes on after it`;
 }
 
+/** Says what a run waits for after the end of the urgent one: another has its devices. */
+export function offReasonAfter(waits: string): string {
+  return `moved off its GPU, and ${waits}`;
+}
+
 export function offNotice({ byName, tookMs }: MoveRecord, { step }: Run): LaunchNotice {
   const text = `cuda-checkpoint moved it off its GPU at step ${integer(step)} for ${byName}, in ${seconds(tookMs)}. Its process waits in memory, and goes on by itself afterwards.`;
   return { code: 'movedOff', level: 'info', text };

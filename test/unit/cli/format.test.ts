@@ -56,6 +56,26 @@ test('a table cuts and aligns what is wider or narrower than its characters', ()
   expect(table(names, [{ title: 'NAME', cell: (name) => name, flexible: true }], 9)[1]).toBe('模型的名…');
 });
 
+test('a table goes on in the next line where a person needs the whole text, and keeps a long word whole', () => {
+  const state = 'waits, because it is paused: `trainstash queue RUN --continue`';
+  const path = `/${'folder/'.repeat(6)}`;
+  const rows = [
+    { run: '#1', state },
+    { run: '#2', state: `in ${path}` },
+  ];
+  const columns = [
+    { title: 'RUN', cell: ({ run }: (typeof rows)[0]) => run },
+    { title: 'STATE', cell: (one: (typeof rows)[0]) => one.state, flexible: 'wrap' as const },
+  ];
+  const lines = table(rows, columns, 32);
+  expect(lines.slice(1, 4)).toEqual([
+    '#1   waits, because it is',
+    '     paused: `trainstash queue',
+    '     RUN --continue`',
+  ]);
+  expect(lines.slice(4)).toEqual(['#2   in', `     ${path}`]);
+});
+
 test('params are JSON where they can be, else text', () => {
   expect(parseParams(['lr=1e-3', 'name=abc', 'on=true', 'list=[1,2]', 'eq=a=b'], 'param')).toEqual({
     lr: 0.001,
