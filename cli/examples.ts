@@ -54,6 +54,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'sweep train --sampler optuna --pruner asha --min-steps 100',
     'sweep train --set lr=1,2 --gpu 1 --priority 5 --python ~/bin/python',
     'sweep train --set width=16..64 --backend wasm --yes',
+    'sweep train --set lr=1e-3,3e-4 --on cluster --nodes 2',
     'sweep show 1',
     'sweep resume 1',
   ],

@@ -103,7 +103,7 @@ const settings = {
   seed: v.optional(described('Seed of the draws.', v.pipe(whole, v.minValue(0))), 0),
   parallel: v.optional(
     described(
-      'Runs that train at once at most. Absent: as many as have devices.',
+      'Runs that train at once at most. Absent: as many as have devices; on an engine 200, or 4 where Optuna learns from them.',
       v.pipe(whole, v.minValue(1), v.maxValue(64)),
     ),
   ),
@@ -162,6 +162,9 @@ export const sweepRecordSchema = v.object({
   /** Python that has Optuna; null: not needed. */
   python: v.nullable(v.string()),
   backend: v.string(),
+  /** Engine that its runs go to, and the number of nodes of each. Absent: they train here. */
+  engine: v.optional(v.string()),
+  nodes: v.optional(v.pipe(whole, v.minValue(1))),
   gpu: v.optional(gpuDemandSchema),
   priority: v.number(),
 });

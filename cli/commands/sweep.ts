@@ -26,7 +26,7 @@ export const sweepCommands: Record<string, Command> = {
   sweep: {
     summary: 'train a job with many values of its params, and find the best',
     usage:
-      'JOB [--set NAME=VALUES]… [-p|--param NAME=VALUE]… [--samples N] [--sampler grid|random|optuna] [--metric max:val_acc] [--pruner asha|hyperband|median] [--min-steps N] [--seed N] [--parallel N] [--gpu 1|0,1|shared] [--priority N] [--python PATH] [--backend NAME] [--yes] [--trust] | ls | show [SWEEP] | pause [SWEEP] | resume [SWEEP] | stop [SWEEP]',
+      'JOB [--set NAME=VALUES]… [-p|--param NAME=VALUE]… [--samples N] [--sampler grid|random|optuna] [--metric max:val_acc] [--pruner asha|hyperband|median] [--min-steps N] [--seed N] [--parallel N] [--on ENGINE] [--nodes N] [--gpu 1|0,1|shared] [--priority N] [--python PATH] [--backend NAME] [--yes] [--trust] | ls | show [SWEEP] | pause [SWEEP] | resume [SWEEP] | stop [SWEEP]',
     options: {
       set: { type: 'string', multiple: true },
       param: { type: 'string', multiple: true, short: 'p' },
@@ -37,6 +37,8 @@ export const sweepCommands: Record<string, Command> = {
       'min-steps': { type: 'string' },
       seed: { type: 'string' },
       parallel: { type: 'string' },
+      on: { type: 'string' },
+      nodes: { type: 'string' },
       gpu: { type: 'string' },
       priority: { type: 'string' },
       python: { type: 'string' },
@@ -107,6 +109,8 @@ function startRequest({ args, root, environment }: Context, job: string): StartR
     minSteps: args.count('min-steps', 1),
     seed: args.count('seed'),
     parallel: args.count('parallel', 1, 64),
+    engine: args.text('on'),
+    nodes: args.count('nodes', 1),
     gpu: gpu === undefined ? undefined : parseGpu(gpu),
     priority: priority === undefined ? undefined : parsePriority(priority),
     backend: args.text('backend'),

@@ -13,6 +13,7 @@ import type { RunChange, RunFields } from '../store/catalog/run-change.ts';
 import { resolveConditions } from './conditions.ts';
 import type { ProjectContext } from './context.ts';
 import { controlOf, deviceTaken, given, mustQueue, requireBelowLimit } from './control.ts';
+import { destinationOf } from './engines/destination.ts';
 import { EngineRuns } from './engines/engine-runs.ts';
 import { runInTrash, wrongStatus } from './errors.ts';
 import { Interruptions } from './interruptions.ts';
@@ -48,7 +49,6 @@ export class Runs {
   readonly #barrier: Barrier;
   /** Words of runs without a job, as they were given: the words on disk may have masks. */
   readonly #commands = new Map<string, readonly string[]>();
-
   readonly #device: Device;
   readonly #rollbacks: Rollbacks;
   readonly engines: EngineRuns;
@@ -77,7 +77,7 @@ export class Runs {
     this.interruptions = new Interruptions(this.#launcher, this.queued, context.log);
     this.moves = new Moves({ context, launcher: this.#launcher, ownEnvironment, changed: () => device.changed() });
     this.requests = new LiveRequests(context, this.#launcher, this.queued, device, this.engines, this.moves);
-    this.trials = new Trials(context, this.#launcher, this.queued, device);
+    this.trials = new Trials(context, this.#launcher, this.queued, device, (...sent) => this.engines.submit(...sent));
   }
 
   liveRuns(): Run[] {
@@ -134,7 +134,7 @@ export class Runs {
     const jobs = sets.map((params) => jobOf({ ...options, params }, root));
     await this.#beforeLaunch(root, jobs[0]!);
     const control = controlOf(options, jobs[0]!);
-    const engine = this.engines.nameFor(options.engine, jobs[0]!.engine);
+    const engine = destinationOf(options, jobs[0]!.engine);
     const conditions = await this.#conditions(engine, options, control.gpu);
     const measured = await measure(context);
     const launchings: Launching[] = [];
@@ -187,7 +187,7 @@ export class Runs {
     const plan = await this.#plan(context, options);
     await this.#beforeLaunch(root, plan.job);
     const control = controlOf(options, plan.job, plan.run);
-    const engine = this.engines.nameFor(options.engine, plan.job.engine);
+    const engine = destinationOf(options, plan.job.engine);
     const conditions = await this.#conditions(engine, options, control.gpu);
     // From here to `#begin` nothing may be awaited: of two requests for one run the second must find the first.
     const before = plan.run;
@@ -255,7 +255,7 @@ export class Runs {
     );
     await this.#beforeLaunch(root, job);
     const control = controlOf(options, job, parent);
-    const engine = this.engines.nameFor(options.engine, job.engine);
+    const engine = destinationOf(options, job.engine);
     const conditions = await this.#conditions(engine, options, control.gpu);
     const run = await this.#context.store.createRun({
       ...newRun({

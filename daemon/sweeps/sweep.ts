@@ -2,15 +2,18 @@
  * One sweep while its project is open. Each look decides anew from the record, the runs and Optuna's journal, so that a daemon that
  * dies at any moment is followed by one that goes on. A run says itself whose trial it is, so none is made twice.
  */
-import type { Run } from '../../protocol/domain.ts';
+import type { Params, Run } from '../../protocol/domain.ts';
+import { HERE_NAME } from '../../protocol/engines.ts';
 import { isError } from '../../protocol/errors.ts';
 import type { RunSweep, SweepRecord, SweepState, SweepSummary } from '../../protocol/sweep.ts';
 import { integer } from '../../protocol/words.ts';
 import { findJob, readConfig } from '../runs/config.ts';
 import type { Environment } from '../runs/launch/environments.ts';
+import type { Trial } from '../runs/launch/trials.ts';
 import type { OpenProject } from '../runs/project.ts';
 import { Consultation } from './consultation.ts';
 import type { Study } from './optuna.ts';
+import { hasRoom, sizeOfNext } from './pace.ts';
 import { metricOf, withSeed } from './plan.ts';
 import { paramsOfTrial } from './space.ts';
 import { endText, failuresOf, isTrial, stateOf, summaryOf, type TrialRun, troubleOf } from './trials.ts';
@@ -105,14 +108,20 @@ export class Sweep {
     return summaryOf(this.#record, runs, metricOf(this.#record.plan, runs));
   }
 
-  /** Starts the first run at once if its devices are free, so that a wrong param is an error of the request. */
+  /**
+   * Starts the first run at once if its devices are free, so that a wrong param is an error of the request. An engine's refusal is one
+   * as well.
+   */
   async startFirst(environment: Environment): Promise<void> {
     const { project } = this.#parts;
-    const { job, root, gpu, priority, backend, plan } = this.#record;
-    const first = await this.#draw([]);
-    const { params, seed } = withSeed({ ...plan.fixed, ...first.params }, findJob(readConfig(root), job));
+    const { job, root, gpu, priority, backend, engine } = this.#record;
+    if (engine !== undefined) {
+      await this.#startNew([], []);
+      return;
+    }
+    const first = await this.#draw(new Set(), []);
     await project.runs.start({
-      ...{ job, root, gpu, priority, params, seed, sweep: this.#markOf(first.trial), queue: true },
+      ...{ job, root, gpu, priority, ...this.#trialOf(first), queue: true, engine: HERE_NAME },
       ...environment,
       ...(backend === '' ? {} : { backend }),
     });
@@ -221,33 +230,39 @@ export class Sweep {
 
   // ---- the next runs ----
 
-  /** Queues runs as long as none of this sweep waits: how many train at once is up to the queue. */
+  /** Starts runs as long as there is room for more. */
   async #startMore(): Promise<void> {
     for (;;) {
       const runs = await this.runs();
       const active = runs.filter((run) => ['live', 'queued'].includes(stateOf(run)));
-      const isLimited = active.length >= this.#mostAtOnce();
       if (this.#record.state !== 'running' || this.#closed) return;
-      if (isLimited || active.some((run) => stateOf(run) === 'queued')) return;
+      if (!hasRoom(this.#record, active, this.#parts.width())) return;
       if (await this.#promote(runs, false)) continue;
       if (this.#isExhausted(runs)) {
         if (active.length > 0) return;
         if (await this.#promote(runs, true)) continue;
         return this.#finish(runs);
       }
-      const { job, root, plan } = this.#record;
-      const next = await this.#draw(runs);
-      const { params, seed } = withSeed({ ...plan.fixed, ...next.params }, findJob(readConfig(root), job));
-      const trial = { params, seed, sweep: this.#markOf(next.trial) };
-      await this.#parts.project.runs.trials.add(this.#record, trial, this.#environment);
-      this.#note({ begun: Math.max(this.#record.begun, next.trial + 1) });
+      if (!(await this.#startNew(runs, active))) return;
     }
   }
 
-  #mostAtOnce(): number {
-    const { plan, gpu } = this.#record;
-    if (plan.parallel !== undefined) return plan.parallel;
-    return gpu === 'shared' || gpu === 0 ? this.#parts.width() : Number.POSITIVE_INFINITY;
+  /** Draws the next runs and starts them. Returns false if they are still to wait. */
+  async #startNew(runs: readonly TrialRun[], active: readonly TrialRun[]): Promise<boolean> {
+    const begun = this.#begunTrials(runs);
+    const left = this.#record.plan.runs - begun.size;
+    const count = sizeOfNext(this.#record, active, left, this.#parts.width());
+    const trials: Trial[] = [];
+    while (trials.length < count) {
+      const next = await this.#draw(begun, runs);
+      begun.add(next.trial);
+      trials.push(this.#trialOf(next));
+    }
+    if (!isFilled(trials)) return false;
+    await this.#parts.project.runs.trials.add(this.#record, trials, this.#environment);
+    const last = Math.max(...trials.map(({ sweep }) => sweep.trial));
+    this.#note({ begun: Math.max(this.#record.begun, last + 1) });
+    return true;
   }
 
   /** Numbers of trials that have, or once had, a run. */
@@ -260,13 +275,17 @@ export class Sweep {
     return this.#begunTrials(runs).size >= this.#record.plan.runs;
   }
 
-  async #draw(runs: readonly TrialRun[]) {
-    const begun = this.#begunTrials(runs);
+  #draw(begun: ReadonlySet<number>, runs: readonly TrialRun[]): Promise<{ trial: number; params: Params }> {
     const { plan } = this.#record;
     if (plan.sampler === 'optuna') return this.#optuna.draw(begun, runs);
     let trial = 0;
     while (begun.has(trial)) trial++;
-    return { trial, params: paramsOfTrial(plan, trial) };
+    return Promise.resolve({ trial, params: paramsOfTrial(plan, trial) });
+  }
+
+  #trialOf({ trial, params }: { trial: number; params: Params }): Trial {
+    const { id, number, job, root, plan } = this.#record;
+    return { ...withSeed({ ...plan.fixed, ...params }, findJob(readConfig(root), job)), sweep: { id, number, trial } };
   }
 
   /** Lets a run go on that was ended early and is among the best by now. Returns false if there is none. */
@@ -291,10 +310,6 @@ export class Sweep {
   async #finish(runs: readonly TrialRun[]): Promise<void> {
     if (this.#record.plan.sampler === 'optuna') await this.#optuna.end(runs);
     this.#stopWith('finished', endText(summaryOf(this.#record, runs, metricOf(this.#record.plan, runs))));
-  }
-
-  #markOf(trial: number): RunSweep {
-    return { id: this.#record.id, number: this.#record.number, trial };
   }
 
   #stopWith(state: SweepState, reason: string): void {
@@ -339,4 +354,8 @@ export class Sweep {
     this.#optuna.close();
     await this.#tellPeople().catch(() => {});
   }
+}
+
+function isFilled<T>(list: readonly T[]): list is readonly [T, ...T[]] {
+  return list.length > 0;
 }

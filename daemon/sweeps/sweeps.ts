@@ -6,6 +6,7 @@ import { randomId } from '../../protocol/ids.ts';
 import type { SweepPlan, SweepRecord, SweepState, SweepSummary } from '../../protocol/sweep.ts';
 import { findJob, readConfig } from '../runs/config.ts';
 import { backendOf } from '../runs/control.ts';
+import { destinationOf } from '../runs/engines/destination.ts';
 import type { Environment } from '../runs/launch/environments.ts';
 import { identityOf } from '../runs/launch/identity.ts';
 import { pythonsFor } from '../runs/launch/interpreter.ts';
@@ -37,6 +38,8 @@ export interface StartSweep extends PlanRequest, Environment {
   gpu?: SweepRecord['gpu'];
   priority?: number | undefined;
   backend?: string | undefined;
+  engine?: string | undefined;
+  nodes?: number | undefined;
 }
 
 export class Sweeps {
@@ -92,6 +95,7 @@ export class Sweeps {
       newest.filter((run) => run.job === request.job),
     );
     if (!request.accept) requireMentioned(root, job, request, plan, newest);
+    const engine = destinationOf(request, job.engine);
     const own = { environment, ...(interpreter === undefined ? {} : { interpreter }) };
     const python =
       plan.sampler === 'optuna'
@@ -114,6 +118,7 @@ export class Sweeps {
       ...factsOfEnvironment(root, request.job, own),
       python,
       backend: backendOf(request, job),
+      ...(engine === null ? {} : { engine, ...(request.nodes === undefined ? {} : { nodes: request.nodes }) }),
       gpu: request.gpu ?? job.gpu,
       priority: request.priority ?? 0,
     };

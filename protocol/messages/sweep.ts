@@ -31,6 +31,9 @@ export const sweepStart = request<SweepSummary>()(
     gpu: v.optional(gpuDemandSchema),
     priority: v.optional(v.pipe(v.number(), v.integer(), v.minValue(-1_000), v.maxValue(1_000))),
     backend: v.optional(text),
+    /** Engine that its runs are sent to, and the nodes of each; `here`: this machine. Absent: as the job says. */
+    engine: v.optional(text),
+    nodes: v.optional(v.pipe(count, v.minValue(1))),
     accept: v.optional(v.boolean()),
   }),
 );

@@ -1,70 +1,15 @@
 /** Runs on a real Slurm: submitted, started again after a requeue and a preemption, and none of their steps lost. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Client } from '../../client/connect.ts';
-import { runPause, runResume, runShow, runStart, runStartArray, runStop } from '../../protocol/messages/run.ts';
+import { runPause, runResume, runShow, runStartArray, runStop } from '../../protocol/messages/run.ts';
 import { log } from '../support/commands.ts';
-import { type Fixture, gitProject, makeFixture, openProject, show } from '../support/daemon.ts';
+import { openProject, show } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
-import { PYTHON } from '../support/python.ts';
-import { type Slurm, type SlurmOptions, slurm, whyNoSlurm } from '../support/slurm.ts';
+import { environmentOf, onSlurm, STEPS, start, TOTAL, untilRun, whyNoTraining } from '../support/on-slurm.ts';
 import { sshServer, whyNoSsh } from '../support/ssh-server.ts';
 
-const STEPS = 400;
-const SCRIPT = `import sys, time, trainstash
-run = trainstash.init(params={'lr': 1.0, 'slow': 1}, every="100000 steps")
-state = run.state(total=0)
-print('begins at', run.steps, flush=True)
-for x in run.batches(list(range(${STEPS}))):
-    state.total += x
-    run.step(loss=1.0 / (1 + run.steps))
-    time.sleep(0.02 * float(run.params['slow']))
-print('total', state.total, 'lr', run.params['lr'], flush=True)
-`;
-const TOTAL = (STEPS * (STEPS - 1)) / 2;
-const why = PYTHON ? whyNoSlurm() : 'there is no Python with torch';
-
-interface OnSlurm {
-  cluster: Slurm;
-  fixture: Fixture;
-  client: Client;
-}
-
-async function onSlurm(options: SlurmOptions = {}, settings: object = {}, variables = {}): Promise<OnSlurm> {
-  const cluster = await slurm({ graceSeconds: 20, ...options });
-  const engines = { cluster: { type: 'slurm', folder: join(cluster.folder, 'shared'), grace: '20s', ...settings } };
-  const jobs = { train: { run: [PYTHON, 'train.py'], args: 'none', engine: 'cluster' } };
-  const fixture = makeFixture({ git: false, env: { ...cluster.variables, ...variables }, config: { engines, jobs } });
-  writeFileSync(join(fixture.root, 'train.py'), SCRIPT);
-  gitProject(fixture.root);
-  fixture.store = join(fixture.root, '.git/trainstash');
-  return { cluster, fixture, client: await openProject(fixture) };
-}
-
-function start({ fixture, client }: OnSlurm, options: object = {}) {
-  const environment = Object.fromEntries(
-    Object.entries(fixture.env).flatMap(([name, value]) => (value ? [[name, value]] : [])),
-  );
-  return client.request(runStart, { root: fixture.root, job: 'train', params: {}, environment, ...options });
-}
-
-function untilRun(
-  { fixture, client }: OnSlurm,
-  id: string,
-  what: string,
-  is: (run: Awaited<ReturnType<typeof show>>['run']) => boolean,
-) {
-  return until(
-    what,
-    async () => {
-      const { run } = await show(client, fixture, id);
-      return is(run) && run;
-    },
-    // Slurm signals up to a minute early, and an engine that was away is asked again at longer and longer intervals.
-    150_000,
-  );
-}
+const why = whyNoTraining();
 
 describe.skipIf(why !== null)('a run on Slurm', () => {
   test('goes on after a requeue and after a preemption, with each step once, and its log follows', async () => {
@@ -262,7 +207,3 @@ describe.skipIf(why !== null || !FULL)('a run on Slurm, the long cases', () => {
     expect(JSON.parse(stdout)).toEqual([]);
   }, 120_000);
 });
-
-function environmentOf({ env }: Fixture): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value ? [[name, value]] : [])));
-}

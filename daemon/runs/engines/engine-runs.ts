@@ -3,7 +3,7 @@
  * `watch` follows their jobs.
  */
 import type { Run, RunStatus } from '../../../protocol/domain.ts';
-import { type EngineConfig, type EngineLoad, HERE_NAME, secondsOf } from '../../../protocol/engines.ts';
+import { type EngineConfig, type EngineLoad, secondsOf } from '../../../protocol/engines.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import type { Engine } from '../../engines/contract.ts';
 import { engineConfig } from '../../engines/open.ts';
@@ -21,7 +21,7 @@ import { prepareGround, preparePlace } from './place.ts';
 import { type EngineRecord, EngineRecords } from './records.ts';
 import { cancelAll, type Group, groupsOf, hasSecrets, SubmissionFailed, submitAll } from './submit-all.ts';
 import { EngineWatch } from './watch.ts';
-import { engineState, PREEMPTED, placeText, secretsText } from './words.ts';
+import { engineState, environmentText, PREEMPTED, placeText, secretsText } from './words.ts';
 
 /** Local queue, out of which a run is taken that is sent to an engine. */
 export interface LocalQueue {
@@ -99,18 +99,12 @@ export class EngineRuns {
     this.#watch.schedule(0);
   }
 
-  /** Names the engine that a launch goes to; null: it trains here. */
-  nameFor(wanted: string | undefined, ofJob: string | undefined): string | null {
-    const name = wanted ?? ofJob ?? HERE_NAME;
-    return name === HERE_NAME ? null : name;
-  }
-
   /** Submits runs as one job, or as an array of several. A failure leaves nothing behind. */
   submit(
     launchings: readonly [Launching, ...Launching[]],
     name: string,
     nodes: number | undefined,
-    given: Environment,
+    given: Partial<Environment>,
   ): Promise<Run[]> {
     // Nothing is awaited before: from here on no other training of these runs can start.
     const since = Date.now();
@@ -138,7 +132,7 @@ export class EngineRuns {
     launchings: readonly [Launching, ...Launching[]],
     name: string,
     nodes: number | undefined,
-    given: Environment,
+    given: Partial<Environment>,
   ): Promise<Run[]> {
     const { root, run: first } = launchings[0];
     const config = engineConfig(readConfig(root).branches.engines, name);
@@ -159,7 +153,7 @@ export class EngineRuns {
       program: ground.program,
       nodes: count,
       graceSeconds: secondsOf(config.grace),
-      environment: given.environment,
+      environment: given.environment ?? {},
     };
     try {
       const sent = await submitAll(engine, groups, work);
@@ -167,8 +161,10 @@ export class EngineRuns {
       try {
         const runs: Run[] = [];
         for (const { launching, submitted, secrets } of sent) {
-          this.#launcher.remember(launching.run.id, given);
-          runs.push(await this.#submitted(launching, submitted?.notices ?? [], hasSecrets({ place: '', secrets })));
+          const { environment } = given;
+          if (environment) this.#launcher.remember(launching.run.id, { ...given, environment });
+          const isSecret = hasSecrets({ place: '', secrets });
+          runs.push(await this.#submitted(launching, submitted?.notices ?? [], isSecret, environment !== undefined));
         }
         return runs;
       } catch (error) {
@@ -218,12 +214,19 @@ export class EngineRuns {
     }
   }
 
-  #submitted({ run, set }: Launching, notices: readonly string[], isSecret: boolean): Promise<Run> {
+  #submitted(
+    { run, set }: Launching,
+    notices: readonly string[],
+    isSecret: boolean,
+    isEnvironmentKnown: boolean,
+  ): Promise<Run> {
     const record = this.#records.get(run.id)!;
     const kept = secretsText(record.config.type);
+    const whose = environmentText(record, isEnvironmentKnown);
     const said = [
       ...notices.map((text) => ({ code: 'notRequeued', text })),
       ...(isSecret && kept !== null ? [{ code: 'secretsKept', text: kept }] : []),
+      ...(whose === '' ? [] : [{ code: 'daemonEnvironment', text: whose }]),
     ].map((one) => ({ ...one, level: 'warning' as const, step: null, at: Date.now() }));
     return this.#launcher.change(run.id, {
       set: {

@@ -64,14 +64,16 @@ export function notCancelledText(record: EngineRecord): string {
   return `${placeText(record)} could not be cancelled, and may go on there. Trainstash asks again by itself.`;
 }
 
-export function resubmittedText({ job, config }: EngineRecord, again: string, isEnvironmentKnown: boolean): string {
+export function resubmittedText(record: EngineRecord, again: string, isEnvironmentKnown: boolean): string {
   const number = again === '' ? '' : `, as job ${again}`;
-  // Through ssh no environment is sent at all.
-  const whose =
-    isEnvironmentKnown || config.host !== undefined
-      ? ''
-      : ' It has the environment of Trainstash’s daemon, since that of your shell was known to an earlier one only.';
-  return `Its job ${job} was not requeued, so it was submitted again${number}.${whose}`;
+  const whose = environmentText(record, isEnvironmentKnown);
+  return `Its job ${record.job} was not requeued, so it was submitted again${number}.${whose && ` ${whose}`}`;
+}
+
+/** Says that a job has another environment than the person's; empty: it has that one, or none, since none is sent through ssh. */
+export function environmentText({ config }: EngineRecord, isKnown: boolean): string {
+  if (isKnown || config.host !== undefined) return '';
+  return 'It has the environment of Trainstash’s daemon, since that of your shell was known to an earlier one only.';
 }
 
 export function pendingText(record: EngineRecord, { phase, reason }: JobState, run: Run): string {
